@@ -1,0 +1,219 @@
+"""Every setting, in one place. Read once at an entry point with `Settings.load()` and passed on as an argument.
+
+Values come from the environment, then from `$CIXML_HOME/cixml.env` (written by the embedded stack, mode 0600),
+then from the defaults here. docs/configuration.md lists them all; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from resources.errors import ConfigurationError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+USER_AGENT = "cixml/0.1 (+https://www.cloudcix.com/; corpus indexer)"
+
+
+def _check_network(value: object) -> object:
+    """Refuse a network that is not `CIDR` or `CIDR:port`, naming it."""
+    AllowedNetwork.parse(str(value))
+    return value
+
+
+class AllowedNetwork(BaseModel):
+    """A network that may be fetched though it is not public, on one port or on all."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network
+    port: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `127.0.0.2/32`, `127.0.0.1/32:8099`, `fd00::/8` or `[fd00::]/8:8099`. Raises ValueError."""
+        address, slash, rest = text.strip().partition("/")
+        prefix, colon, port = rest.partition(":")
+        try:
+            network = ipaddress.ip_network(f"{address.strip('[]')}{slash}{prefix}")
+            number = int(port) if colon else None
+        except ValueError as error:
+            raise ValueError(f"{text!r} is no network: write CIDR or CIDR:port, as 127.0.0.1/32:8099") from error
+        if number is not None and not 0 < number < 65536:
+            raise ValueError(f"{text!r}: a port is between 1 and 65535")
+        return cls(network=network, port=number)
+
+    def holds(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> bool:
+        return address.version == self.network.version and address in self.network and self.port in (None, port)
+
+
+class FetchSettings(BaseModel):
+    """How pages are fetched. Sizes in bytes, times in seconds."""
+
+    allow_networks: list[Annotated[str, BeforeValidator(_check_network)]] = []
+    user_agent: str = USER_AGENT
+    connect_timeout_seconds: float = 10.0
+    read_timeout_seconds: float = 30.0
+    total_timeout_seconds: float = 60.0
+    max_body_bytes: int = 20 * 2**20
+    max_redirects: int = 5
+    host_concurrency: int = 4
+    max_crawl_delay_seconds: float = 10.0
+    max_attempts: int = 3
+    robots_ttl_seconds: int = 3600
+
+    @cached_property
+    def networks(self) -> tuple[AllowedNetwork, ...]:
+        return tuple(AllowedNetwork.parse(text) for text in self.allow_networks)
+
+
+class ChunkingSettings(BaseModel):
+    """How the text of new corpora is cut; null takes the model's own default (256/32 for MiniLM, 512/64 for larger windows)."""
+
+    max_tokens: int | None = Field(default=None, ge=16, le=8192)
+    overlap_tokens: int | None = Field(default=None, ge=0, le=4096)
+    max_chunks_per_document: int = 4096
+
+
+class ExtractorSettings(BaseModel):
+    socket: Path | None = None
+    processes: int = Field(default=0, ge=0, description="0 takes one per core")
+    wall_seconds: float = 20.0
+    cpu_seconds: int = 15
+    memory_bytes: int = 1 << 30
+
+
+class EmbeddingSettings(BaseModel):
+    """How the embedding server is used. Its address, key and model have the customer's own names."""
+
+    batch_tokens: int = 16_384
+    batch_texts: int = 256
+    concurrency: int = 3
+    timeout_seconds: float = 60.0
+    query_timeout_seconds: float = 5.0
+    breaker_failure_threshold: int = 5
+    breaker_window_seconds: float = 30.0
+    breaker_reset_seconds: float = 10.0
+    breaker_success_threshold: int = 2
+    models_file: Path = PROJECT_ROOT / "models.toml"
+
+
+class ApiSettings(BaseModel):
+    """The REST API. `database_url` is the api login's: no superuser, row-level security applies."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 8081
+    database_url: SecretStr | None = None
+    pool_size: int = 8
+    max_body_bytes: int = 10 * 2**20
+    max_urls_per_job: int = 1000
+    keys_file: Path | None = None
+    key_pepper: SecretStr | None = None
+
+
+class PipelineSettings(BaseModel):
+    """The sensor, the runs and lifeline. `database_url` is the pipeline login's."""
+
+    database_url: SecretStr | None = None
+    batch_items: int = Field(default=100, description="most items in one batch")
+    small_batch_items: int = Field(default=10, description="a batch up to this size may take the slot kept free")
+    turn_seconds: float = Field(default=10.0, description="a run that worked this long while others wait takes no new item")
+    dispatch_seconds: float = 30.0
+    lease_seconds: float = 15.0
+    heartbeat_seconds: float = 5.0
+    reaper_seconds: float = 2.0
+    max_attempts: int = 5
+    worker_slots: int = Field(default=3, description="runs at once in one worker")
+    sensor_wait_seconds: float = 25.0
+
+
+class DagsterSettings(BaseModel):
+    """Dagster's own database and processes."""
+
+    database_url: SecretStr | None = None
+    host: str = "127.0.0.1"
+    webserver_port: int = 3000
+    code_server_port: int = 4000
+    run_start_timeout_seconds: int = 120
+
+
+class Settings(BaseSettings):
+    """All settings. Nested names join with two underscores: CIXML_FETCH__ALLOW_NETWORKS."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CIXML_", env_nested_delimiter="__", extra="ignore", populate_by_name=True, frozen=True
+    )
+
+    home: Path = Path(".cixml")
+    database_url: SecretStr | None = Field(default=None, validation_alias=AliasChoices("DATABASE_URL", "database_url"))
+    redis_url: SecretStr | None = Field(default=None, validation_alias=AliasChoices("REDIS_URL", "redis_url"))
+    embedding_api_base_url: str | None = Field(
+        default=None, validation_alias=AliasChoices("EMBEDDING_API_BASE_URL", "embedding_api_base_url")
+    )
+    embedding_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("EMBEDDING_API_KEY", "embedding_api_key")
+    )
+    embedding_model: str = Field(
+        default="all-MiniLM-L6-v2", validation_alias=AliasChoices("EMBEDDING_MODEL", "embedding_model")
+    )
+    log_level: str = "INFO"
+    api: ApiSettings = ApiSettings()
+    pipeline: PipelineSettings = PipelineSettings()
+    dagster: DagsterSettings = DagsterSettings()
+    fetch: FetchSettings = FetchSettings()
+    chunking: ChunkingSettings = ChunkingSettings()
+    extractor: ExtractorSettings = ExtractorSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        home = Path(os.environ.get("CIXML_HOME", ".cixml"))
+        return (init_settings, env_settings, DotEnvSettingsSource(settings_cls, env_file=home / "cixml.env"))
+
+    @classmethod
+    def load(cls, **overrides: object) -> Self:
+        """Read the settings. Raises ConfigurationError that names each wrong setting."""
+        try:
+            return cls(**overrides)  # type: ignore[arg-type]  # pydantic checks the values
+        except ValidationError as error:
+            lines = [f"CIXML_{'__'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+            raise ConfigurationError("; ".join(lines)) from error
+
+    def own_endpoints(self) -> frozenset[tuple[str, int]]:
+        """Return every (host, port) of the product itself: never fetched, whatever `fetch.allow_networks` says."""
+        urls = [self.database_url, self.redis_url, self.embedding_api_base_url]
+        urls += [self.api.database_url, self.pipeline.database_url, self.dagster.database_url]
+        plain = [url.get_secret_value() if isinstance(url, SecretStr) else url for url in urls if url]
+        found = {(parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)) for parts in map(urlsplit, plain)}
+        found |= {
+            (self.api.host, self.api.port),
+            (self.api.metrics_host, self.api.metrics_port),
+            (self.dagster.host, self.dagster.webserver_port),
+            (self.dagster.host, self.dagster.code_server_port),
+        }
+        return frozenset((host, port) for host, port in found if host and port)
+
+    def require(self, value: SecretStr | str | None, name: str) -> str:
+        """Return a setting that this process can't do without. Raises ConfigurationError that names it."""
+        if value is None:
+            raise ConfigurationError(f"{name} is not set: start the embedded stack with 'cixml up', or set {name}")
+        return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+_DEFAULT_PORTS = {"postgresql": 5432, "postgresql+psycopg2": 5432, "redis": 6379, "http": 80, "https": 443}
