@@ -1,0 +1,61 @@
+"""`python -m resources.orchestration.migrate`: the product's schema, the mirror of models.toml, and Dagster's own tables."""
+
+from __future__ import annotations
+
+import sys
+
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from resources.embedding.registry import Model, load_registry
+from resources.errors import CixmlError, ConfigurationError
+from resources.postgres.migrate import migrate
+from resources.postgres.models import ModelEntry
+from resources.settings import Settings
+
+
+def main() -> int:
+    """Migrate and say what was applied. Exit code 1 with one line when something is wrong."""
+    try:
+        settings = Settings.load()
+        registry = load_registry(settings.embedding.models_file)
+        applied = migrate(settings, [_entry(model) for model in registry.models])
+        create_dagster_tables(settings.require(settings.dagster.database_url, "CIXML_DAGSTER__DATABASE_URL"))
+    except CixmlError as error:
+        print(f"migrate: {error.message}", file=sys.stderr)
+        return 1
+    print(f"migrate: {len(applied)} applied" + "".join(f"\n  {name}" for name in applied))
+    return 0
+
+
+def create_dagster_tables(url: str) -> None:
+    """Create or upgrade Dagster's tables. Raises ConfigurationError on a driver that Dagster can't use.
+
+    SQLAlchemy 2.1 picks psycopg 3 for a bare postgresql:// URL, and dagster-postgres then can't insert one event.
+    """
+    if not url.startswith("postgresql+psycopg2://"):
+        raise ConfigurationError("CIXML_DAGSTER__DATABASE_URL has to start with postgresql+psycopg2://")
+    from dagster_postgres.storage import DagsterPostgresStorage
+
+    engine = create_engine(url, poolclass=NullPool)
+    engine.dispose()
+    storage = DagsterPostgresStorage(postgres_url=url, should_autocreate_tables=True)
+    for part in (storage.run_storage, storage.event_log_storage, storage.schedule_storage):
+        part.upgrade()
+    storage.dispose()
+
+
+def _entry(model: Model) -> ModelEntry:
+    return ModelEntry(
+        name=model.id,
+        slug=model.slug,
+        revision=model.revision,
+        fingerprint=model.fingerprint,
+        dimension=model.dimension,
+        max_tokens=model.max_tokens,
+        is_enabled=model.enabled,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

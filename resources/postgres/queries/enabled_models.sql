@@ -1,0 +1,4 @@
+SELECT id, name, fingerprint, dimension, relation, is_enabled AS enabled
+FROM cixml.models
+WHERE is_enabled
+ORDER BY id

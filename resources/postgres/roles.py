@@ -1,0 +1,47 @@
+"""Makes the database roles: two groups that the policies name, and the logins of the URLs as their members."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote, urlsplit
+
+from psycopg import Connection, sql
+
+from resources.errors import ConfigurationError
+
+API_GROUP = "cixml_api"
+PIPELINE_GROUP = "cixml_pipeline"
+
+
+def ensure_groups(connection: Connection[tuple[object, ...]]) -> None:
+    """Create the group roles where they are missing. Idempotent; needs CREATEROLE."""
+    for group in (API_GROUP, PIPELINE_GROUP):
+        if not _role_exists(connection, group):
+            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(group)))
+
+
+def ensure_login(connection: Connection[tuple[object, ...]], url: str, *, group: str) -> None:
+    """Create or update the login that `url` names (user and password), as a plain member of `group`."""
+    parts = urlsplit(url)
+    if not parts.username or parts.password is None:
+        raise ConfigurationError(f"the database URL of the {group} login needs a user and a password")
+    user, password = unquote(parts.username), unquote(parts.password)
+    verb = "ALTER" if _role_exists(connection, user) else "CREATE"
+    connection.execute(
+        sql.SQL(verb + " ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}").format(
+            sql.Identifier(user), sql.Literal(password)
+        )
+    )
+    connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(user)))
+    _set_planner(connection, user)
+
+
+def _set_planner(connection: Connection[tuple[object, ...]], user: str) -> None:
+    """Settings that a login carries: a generic plan turns a 0.4 ms search into 100 ms at its sixth run."""
+    for name, value in {"plan_cache_mode": "force_custom_plan", "jit": "off"}.items():
+        connection.execute(
+            sql.SQL("ALTER ROLE {} SET {} = {}").format(sql.Identifier(user), sql.Identifier(name), sql.Literal(value))
+        )
+
+
+def _role_exists(connection: Connection[tuple[object, ...]], role: str) -> bool:
+    return connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone() is not None
