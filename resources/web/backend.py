@@ -1,0 +1,127 @@
+"""The network below HTTP: names are resolved once, every answer is checked, and only a checked number is dialled.
+
+Nothing is ever dialled to find out: a refused address sees no packet. TLS still checks the name, because
+httpcore takes SNI from the URL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from ipaddress import ip_address
+
+from httpcore import AnyIOBackend, AsyncNetworkBackend, AsyncNetworkStream, ConnectError, ConnectTimeout
+from httpcore._backends.base import SOCKET_OPTION  # the type of an argument; httpcore does not export it
+
+from resources.errors import ScrapingError
+from resources.web.addresses import Address, AddressPolicy
+
+Resolver = Callable[[str], Awaitable[Sequence[str]]]
+
+DNS_TIMEOUT_SECONDS = 5.0
+DNS_THREADS = 16  # getaddrinfo blocks; a name server that hangs holds these threads and no others
+OWN_NAMES_TTL_SECONDS = 60.0
+MAX_ADDRESSES_TRIED = 4
+MAX_ADDRESSES_CHECKED = 64  # a longer answer is refused: every address of an answer has to be looked at
+
+# True in a task whose last request had to open a connection: such a request lost no keep-alive race.
+opened_connection: ContextVar[bool] = ContextVar("opened_connection", default=False)
+
+
+class ThreadResolver:
+    """The system's resolver in threads of its own."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(max_workers=DNS_THREADS, thread_name_prefix="dns")
+
+    async def __call__(self, host: str) -> Sequence[str]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, _lookup, host)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _lookup(host: str) -> Sequence[str]:
+    return [str(answer[4][0]) for answer in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+
+
+class GuardedBackend(AsyncNetworkBackend):
+    """An httpcore network backend that connects to nothing the policy refuses."""
+
+    def __init__(self, policy: AddressPolicy, resolve: Resolver) -> None:
+        self._policy = policy
+        self._resolve = resolve
+        self._network = AnyIOBackend()
+        self._own_names_known_until = 0.0
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  # httpcore's signature
+        local_address: str | None = None,
+        socket_options: Iterable[SOCKET_OPTION] | None = None,
+    ) -> AsyncNetworkStream:
+        """Connect to a checked address. Raises ScrapingError (address_blocked, dns_failed) or httpcore's errors."""
+        opened_connection.set(True)
+        self._policy.check_name(host, port)
+        addresses = await self._addresses(host)
+        await self._learn_own_names()
+        for address in addresses:
+            self._policy.check(address, port)
+        deadline = time.monotonic() + (timeout or 60.0)
+        failure: ConnectError | ConnectTimeout | None = None
+        for address in addresses[:MAX_ADDRESSES_TRIED]:
+            try:
+                return await self._network.connect_tcp(
+                    str(address), port, max(0.1, deadline - time.monotonic()), local_address, socket_options
+                )
+            except (ConnectError, ConnectTimeout) as error:
+                failure = error
+        raise failure or ConnectError("no address")
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,  # noqa: ASYNC109  # httpcore's signature
+        socket_options: Iterable[SOCKET_OPTION] | None = None,
+    ) -> AsyncNetworkStream:
+        raise ConnectError("pages are not fetched from unix sockets")
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def _addresses(self, host: str) -> list[Address]:
+        try:
+            return [ip_address(host)]
+        except ValueError:
+            pass  # a name
+        try:
+            async with asyncio.timeout(DNS_TIMEOUT_SECONDS):
+                answers = await self._resolve(host)
+        except TimeoutError as error:
+            raise ScrapingError("dns_failed", "the name server did not answer in time", retryable=True) from error
+        except (OSError, UnicodeError) as error:
+            raise ScrapingError("dns_failed", "the host name can't be resolved", retryable=True) from error
+        addresses = list(dict.fromkeys(map(ip_address, answers)))
+        if not 0 < len(addresses) <= MAX_ADDRESSES_CHECKED:
+            raise ScrapingError("dns_failed", f"the host name has {len(addresses)} addresses", retryable=True)
+        return addresses
+
+    async def _learn_own_names(self) -> None:
+        """Look up the product's own host names from time to time, so that they are refused by number too."""
+        if not self._policy.own_names or time.monotonic() < self._own_names_known_until:
+            return
+        self._own_names_known_until = time.monotonic() + OWN_NAMES_TTL_SECONDS
+        self._policy.learn({name: await self._own_addresses(name) for name in self._policy.own_names})
+
+    async def _own_addresses(self, name: str) -> list[Address]:
+        try:
+            return await self._addresses(name)
+        except ScrapingError:
+            return []  # a name without an address can't be reached by number either

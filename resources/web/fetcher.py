@@ -1,0 +1,160 @@
+"""Fetching a page: URL check, robots.txt, politeness, one guarded GET per hop, and a page or a ScrapingError."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from resources.errors import InvalidUrlError, ScrapingError
+from resources.settings import FetchSettings
+from resources.types import FetchedPage, RobotsVerdict
+from resources.web.addresses import AddressPolicy
+from resources.web.answers import (
+    REDIRECT_STATUSES,
+    check_content_type,
+    check_status,
+    content_type_of,
+    sniff_content_type,
+)
+from resources.web.backend import Resolver
+from resources.web.body import read_body
+from resources.web.client import Answer, GuardedClient, Header
+from resources.web.politeness import HostGates
+from resources.web.robots_gate import RobotsGate, RobotsStore
+from resources.web.urls import ParsedUrl, parse_url
+
+_ACCEPT = b"text/html,application/xhtml+xml,text/markdown,text/plain;q=0.9"
+MAX_VALIDATOR_CHARACTERS = 1024
+
+
+class Fetcher:
+    """Fetches pages over one shared pool of connections. Belongs to one event loop; close it with `aclose()`."""
+
+    def __init__(
+        self,
+        settings: FetchSettings,
+        *,
+        own_endpoints: frozenset[tuple[str, int]],
+        resolve: Resolver | None = None,
+        robots_store: RobotsStore | None = None,
+    ) -> None:
+        self._settings = settings
+        self._client = GuardedClient(settings, AddressPolicy(settings.networks, own_endpoints), resolve=resolve)
+        self._robots = RobotsGate(self._client, settings, store=robots_store)
+        self._gates = HostGates(settings.host_concurrency)
+        self._headers: tuple[Header, ...] = (
+            (b"User-Agent", settings.user_agent.encode("latin-1", "replace")),
+            (b"Accept", _ACCEPT),
+            (b"Accept-Encoding", b"gzip"),
+        )
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def fetch(self, url: str, *, etag: str | None = None, last_modified: str | None = None) -> FetchedPage:
+        """Fetch a page; with the validators of an earlier answer, `body` is None when it did not change.
+
+        Raises InvalidUrlError for a URL that can't be fetched at all, ScrapingError for everything else.
+        """
+        first = parse_url(url)
+        validators = _validators(etag, last_modified)
+        headers = (*self._headers, *validators)
+        deadline = _Deadline(self._settings.total_timeout_seconds)
+        current = first
+        seen = {first.href}
+        for _ in range(self._settings.max_redirects + 1):
+            page = await self._hop(first, current, headers, deadline, is_conditional=bool(validators))
+            if isinstance(page, FetchedPage):
+                return page
+            if page.href in seen:
+                raise ScrapingError("redirect_loop", "the page redirects in a circle")
+            seen.add(page.href)
+            current = page
+        raise ScrapingError("redirect_loop", f"the page redirects more than {self._settings.max_redirects} times")
+
+    async def _hop(
+        self, first: ParsedUrl, url: ParsedUrl, headers: Sequence[Header], deadline: _Deadline, *, is_conditional: bool
+    ) -> FetchedPage | ParsedUrl:
+        """Ask one URL; return the page, or where it redirects to."""
+        async with deadline.spend():
+            robots, delay_seconds = await self._robots.ask(url)
+        if not robots.allowed:
+            raise ScrapingError("robots_disallowed", f"robots.txt disallows the URL ({robots.rule})")
+        async with (
+            self._gates.turn((url.host, url.port), delay_seconds=delay_seconds),
+            deadline.spend(),
+            self._client.get(url, headers) as answer,
+        ):
+            if answer.status in REDIRECT_STATUSES:
+                return _redirect_target(answer, url)
+            check_status(answer, is_conditional=is_conditional)
+            return await self._page(first, url, robots, answer)
+
+    async def _page(self, first: ParsedUrl, url: ParsedUrl, robots: RobotsVerdict, answer: Answer) -> FetchedPage:
+        content_type, charset = content_type_of(answer)
+        body: bytes | None = None
+        if answer.status != 304:
+            if content_type:
+                check_content_type(content_type)
+            body = await read_body(answer, max_bytes=self._settings.max_body_bytes)
+            if not content_type:
+                content_type = sniff_content_type(body)
+        return FetchedPage(
+            url=first.href,
+            final_url=url.href,
+            status=answer.status,
+            body=body,
+            content_type=content_type,
+            charset=charset,
+            etag=answer.headers.get("etag"),
+            last_modified=answer.headers.get("last-modified"),
+            robots=robots,
+            fetched_at=datetime.now(UTC),
+        )
+
+
+@dataclass(slots=True)
+class _Deadline:
+    """The time an item may spend on the network in all: a drip of one byte a second trips no per-read time-out.
+
+    Waiting for a polite turn is not counted: that is our doing, not the page's.
+    """
+
+    remaining_seconds: float
+
+    @asynccontextmanager
+    async def spend(self) -> AsyncIterator[None]:
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(self.remaining_seconds):
+                yield
+        except TimeoutError as error:
+            raise ScrapingError("timeout", "the page took too long in all", retryable=True) from error
+        finally:
+            self.remaining_seconds -= time.monotonic() - started
+
+
+def _redirect_target(answer: Answer, base: ParsedUrl) -> ParsedUrl:
+    location = answer.headers.get("location")
+    if location is None:
+        text = f"the server answered {answer.status} without a Location"
+        raise ScrapingError("redirect_blocked", text, http_status=answer.status)
+    try:
+        return parse_url(location.encode("latin-1").decode("utf-8", "replace"), base=base.href)
+    except InvalidUrlError as error:
+        text = f"the page redirects to a URL that is not fetched: {error.message}"
+        raise ScrapingError("redirect_blocked", text, http_status=answer.status) from error
+
+
+def _validators(etag: str | None, last_modified: str | None) -> tuple[Header, ...]:
+    """Return the conditional headers. A validator that is no clean header value is left out: the page comes whole."""
+    pairs = ((b"If-None-Match", etag), (b"If-Modified-Since", last_modified))
+    return tuple((name, value.encode()) for name, value in pairs if value and _is_clean(value))
+
+
+def _is_clean(value: str) -> bool:
+    return value.isascii() and value.isprintable() and len(value) <= MAX_VALIDATOR_CHARACTERS
