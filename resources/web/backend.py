@@ -14,11 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from ipaddress import ip_address
 
-from httpcore import AnyIOBackend, AsyncNetworkBackend, AsyncNetworkStream, ConnectError, ConnectTimeout
+from httpcore import AsyncNetworkBackend, AsyncNetworkStream, ConnectError, ConnectTimeout
 from httpcore._backends.base import SOCKET_OPTION  # the type of an argument; httpcore does not export it
 
 from resources.errors import ScrapingError
 from resources.web.addresses import Address, AddressPolicy
+from resources.web.streams import connect
 
 Resolver = Callable[[str], Awaitable[Sequence[str]]]
 
@@ -56,7 +57,6 @@ class GuardedBackend(AsyncNetworkBackend):
     def __init__(self, policy: AddressPolicy, resolve: Resolver) -> None:
         self._policy = policy
         self._resolve = resolve
-        self._network = AnyIOBackend()
         self._own_names_known_until = 0.0
 
     async def connect_tcp(
@@ -78,9 +78,8 @@ class GuardedBackend(AsyncNetworkBackend):
         failure: ConnectError | ConnectTimeout | None = None
         for address in addresses[:MAX_ADDRESSES_TRIED]:
             try:
-                return await self._network.connect_tcp(
-                    str(address), port, max(0.1, deadline - time.monotonic()), local_address, socket_options
-                )
+                left_seconds = max(0.1, deadline - time.monotonic())
+                return await connect(str(address), port, timeout_seconds=left_seconds, local_address=local_address)
             except (ConnectError, ConnectTimeout) as error:
                 failure = error
         raise failure or ConnectError("no address")
