@@ -1,0 +1,201 @@
+"""A caller's jobs and their items: submitted, read, listed. Their progress is written by the pipeline, not here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow, class_row, scalar_row
+from psycopg.types.json import Jsonb
+
+from resources.identifiers import new_uuid
+from resources.postgres.corpora import COUNT_CAP
+from resources.postgres.pool import fetch_as
+from resources.postgres.queries import query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewItem:
+    """One URL of a submission. `url_key` is its identity in the corpus."""
+
+    url: str
+    url_key: str
+    host: str
+    external_id: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InsertedJob:
+    id: UUID
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSummary:
+    """A job with its items counted by state and what they used."""
+
+    id: UUID
+    caller_id: str
+    corpus: str
+    status: str
+    version: int
+    failed_stage: str | None
+    error: dict[str, Any] | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    total: int
+    queued: int
+    scraping: int
+    chunking: int
+    embedding: int
+    indexed: int
+    unchanged: int
+    skipped: int
+    failed: int
+    cancelled: int
+    pages: int = 0
+    bytes: int = 0
+    chunks: int = 0
+    embedding_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Which jobs a list holds; None does not filter."""
+
+    statuses: list[str] | None = None
+    corpus: str | None = None
+    created_after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobItem:
+    """One URL of a job and how far it is."""
+
+    id: UUID
+    ordinal: int
+    url: str
+    final_url: str | None
+    external_id: str | None
+    metadata: dict[str, Any]
+    status: str
+    failed_stage: str | None
+    attempts: int
+    next_attempt_at: datetime | None
+    waiting_reason: str | None
+    http_status: int | None
+    etag: str | None
+    bytes: int
+    fetched_at: datetime | None
+    robots: dict[str, Any] | None
+    change: str | None
+    chunks_total: int
+    chunks_added: int
+    chunks_kept: int
+    chunks_removed: int
+    document_id: UUID | None
+    error: dict[str, Any] | None
+    duplicate_of: UUID | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+async def submit_job(
+    connection: AsyncConnection[TupleRow],
+    *,
+    caller_id: str,
+    corpus: str,
+    items: Sequence[NewItem],
+    traceparent: str | None,
+) -> InsertedJob | None:
+    """Insert a job, its items and their places in the queue, and wake the sensor. None when there is no such corpus."""
+    job_id = new_uuid()
+    job = connection.cursor(row_factory=class_row(InsertedJob))
+    await job.execute(
+        query("insert_job"),
+        {
+            "job_id": job_id,
+            "caller_id": caller_id,
+            "name": corpus,
+            "items_total": len(items),
+            "items_open": len({item.url_key for item in items}),
+            "traceparent": traceparent,
+        },
+    )
+    await connection.execute(
+        query("insert_job_items"),
+        {
+            "job_id": job_id,
+            "urls": [item.url for item in items],
+            "url_keys": [item.url_key for item in items],
+            "hosts": [item.host for item in items],
+            "external_ids": [item.external_id for item in items],
+            "metadata": [Jsonb(item.metadata or {}) for item in items],
+        },
+    )
+    await connection.execute(query("notify_jobs"))
+    return await job.fetchone()
+
+
+async def get_job(connection: AsyncConnection[TupleRow], *, caller_id: str, job_id: UUID) -> JobSummary | None:
+    """Return one job of the caller."""
+    found = await fetch_as(connection, caller_id, query("get_job"), {"job_id": job_id}, rows=class_row(JobSummary))
+    return found[0] if found else None
+
+
+async def list_jobs(
+    connection: AsyncConnection[TupleRow],
+    *,
+    caller_id: str,
+    where: JobFilter,
+    newest_first: bool,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[JobSummary]:
+    """Return the caller's jobs that come after the place `after` in the order asked for."""
+    after_time, after_id = after or (None, None)
+    statement = query("list_jobs_newest_first" if newest_first else "list_jobs_oldest_first")
+    parameters = _filter(where) | {"after_time": after_time, "after_id": after_id, "limit": limit}
+    return await fetch_as(connection, caller_id, statement, parameters, rows=class_row(JobSummary))
+
+
+async def count_jobs(connection: AsyncConnection[TupleRow], *, caller_id: str, where: JobFilter) -> int:
+    """Count the caller's jobs that pass the filter, up to COUNT_CAP."""
+    parameters = _filter(where) | {"cap": COUNT_CAP}
+    found = await fetch_as(connection, caller_id, query("count_jobs"), parameters, rows=scalar_row)
+    return int(found[0])
+
+
+async def list_job_items(
+    connection: AsyncConnection[TupleRow],
+    *,
+    caller_id: str,
+    job_id: UUID,
+    statuses: list[str] | None,
+    after_ordinal: int,
+    limit: int,
+) -> list[JobItem]:
+    """Return items of a job in the order they were given."""
+    parameters = {"job_id": job_id, "statuses": statuses, "after_ordinal": after_ordinal, "limit": limit}
+    return await fetch_as(connection, caller_id, query("list_job_items"), parameters, rows=class_row(JobItem))
+
+
+async def count_job_items(
+    connection: AsyncConnection[TupleRow], *, caller_id: str, job_id: UUID, statuses: list[str] | None
+) -> int | None:
+    """Count a job's items; None when the caller has no such job."""
+    parameters = {"job_id": job_id, "statuses": statuses}
+    found = await fetch_as(connection, caller_id, query("count_job_items"), parameters, rows=scalar_row)
+    return found[0] if found else None
+
+
+def _filter(where: JobFilter) -> dict[str, object]:
+    return {"statuses": where.statuses, "corpus": where.corpus, "created_after": where.created_after}

@@ -1,0 +1,95 @@
+"""The API's connections: the pool, reading as a caller in one round trip, writing as a caller in one transaction.
+
+What psycopg raises becomes an error of ours here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import LiteralString, TypeVar
+
+import psycopg
+from pgvector.psycopg import register_vector_async
+from psycopg import AsyncConnection, sql
+from psycopg.rows import AsyncRowFactory, TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolClosed
+
+from resources.errors import DatabaseUnavailableError
+from resources.postgres.queries import query
+from resources.settings import Settings
+
+WAIT_SECONDS = 2.0
+"""Longest wait for a free connection: a caller who is told to come back is better off than one who hangs."""
+STATEMENT_SECONDS = 15
+RECONNECT_SECONDS = 5.0
+"""After this long the pool stops backing off; the next request (or readiness probe) starts a fresh attempt."""
+
+Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
+Row = TypeVar("Row")
+
+
+def create_pool(settings: Settings) -> Pool:
+    """Return the pool, closed. `open(wait=False)` it: it connects when Postgres is there, and again after a restart."""
+    url = settings.require(settings.api.database_url, "CIXML_API__DATABASE_URL")
+    limits = f"-c statement_timeout={STATEMENT_SECONDS}s -c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s"
+    return AsyncConnectionPool(
+        url,
+        open=False,
+        min_size=settings.api.pool_size,
+        max_size=settings.api.pool_size,
+        timeout=WAIT_SECONDS,
+        reconnect_timeout=RECONNECT_SECONDS,
+        kwargs={"autocommit": True, "prepare_threshold": 0, "options": limits, "application_name": "cixml api"},
+        configure=register_vector_async,
+        name="api",
+    )
+
+
+@asynccontextmanager
+async def connected(pool: Pool) -> AsyncIterator[AsyncConnection[TupleRow]]:
+    """Lend a connection in autocommit. Raises DatabaseUnavailableError for whatever is not the caller's fault."""
+    try:
+        async with pool.connection() as connection:
+            yield connection
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolClosed) as error:
+        await _drop_broken(pool)
+        raise DatabaseUnavailableError from error
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.InvalidSchemaName) as error:
+        raise DatabaseUnavailableError("the database is not migrated: run 'cixml migrate'") from error
+
+
+@asynccontextmanager
+async def caller_transaction(pool: Pool, caller_id: str) -> AsyncIterator[AsyncConnection[TupleRow]]:
+    """Open a transaction in which row-level security shows this caller's rows; commit at the end, or roll back.
+
+    Statements are pipelined: nothing waits for the server until a result is fetched.
+    """
+    async with connected(pool) as connection, connection.pipeline(), connection.transaction():
+        await connection.execute(query("set_caller"), [caller_id])
+        yield connection
+
+
+async def fetch_as(
+    connection: AsyncConnection[TupleRow],
+    caller_id: str,
+    statement: LiteralString | sql.Composed,
+    parameters: Mapping[str, object],
+    *,
+    rows: AsyncRowFactory[Row],
+) -> list[Row]:
+    """Run one reading statement as the caller, in one round trip.
+
+    Up to the pipeline's sync both statements are one transaction, so the setting is local to it.
+    """
+    async with connection.pipeline():
+        await connection.execute(query("set_caller"), [caller_id])
+        cursor = connection.cursor(row_factory=rows)
+        await cursor.execute(statement, parameters)
+    return await cursor.fetchall()
+
+
+async def _drop_broken(pool: Pool) -> None:
+    """Replace what a restart of Postgres broke, so that one request fails and not one per pooled connection."""
+    if not pool.closed:
+        await pool.check()

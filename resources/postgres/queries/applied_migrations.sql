@@ -1,0 +1,1 @@
+SELECT name FROM cixml.schema_migrations

@@ -1,0 +1,4 @@
+-- Waits for another transaction that makes the same corpus, then does nothing.
+INSERT INTO cixml.corpora (id, owner, name, partition_key)
+VALUES (%(corpus_id)s, %(caller_id)s, %(name)s, %(partition_key)s)
+ON CONFLICT (owner, name) WHERE deleted_at IS NULL DO NOTHING

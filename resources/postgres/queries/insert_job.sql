@@ -1,0 +1,6 @@
+-- No row when the caller has no such corpus.
+INSERT INTO cixml.jobs (id, caller_id, corpus_id, items_total, items_open, items_good, traceparent)
+SELECT %(job_id)s, %(caller_id)s, c.id, %(items_total)s, %(items_open)s, %(items_total)s - %(items_open)s, %(traceparent)s
+FROM cixml.corpora c
+WHERE c.owner = %(caller_id)s AND c.name = %(name)s AND c.deleted_at IS NULL
+RETURNING id, created_at

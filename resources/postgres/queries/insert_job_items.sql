@@ -1,0 +1,24 @@
+-- A URL that occurs again in the job is skipped: its item names the first one and is not queued.
+WITH given AS MATERIALIZED (
+    SELECT uuidv7() AS id, u.*
+    FROM unnest(%(urls)s::text[], %(url_keys)s::text[], %(hosts)s::text[], %(external_ids)s::text[], %(metadata)s::jsonb[])
+         WITH ORDINALITY AS u (url, url_key, host, external_id, metadata, position)
+), marked AS (
+    SELECT *, first_value(id) OVER (PARTITION BY url_key ORDER BY position) AS first_id
+    FROM given
+), items AS (
+    INSERT INTO cixml.job_items (id, job_id, caller_id, corpus_id, ordinal, url, url_key, host, external_id, metadata,
+                                 status, duplicate_of, finished_at)
+    SELECT m.id, j.id, j.caller_id, j.corpus_id, m.position - 1, m.url, m.url_key, m.host, m.external_id, m.metadata,
+           CASE WHEN m.id = m.first_id THEN 'queued' ELSE 'skipped' END,
+           nullif(m.first_id, m.id),
+           CASE WHEN m.id <> m.first_id THEN now() END
+    FROM marked m, cixml.jobs j
+    WHERE j.id = %(job_id)s
+    ORDER BY m.position
+    RETURNING id, caller_id, corpus_id, url_key, host, status
+)
+INSERT INTO cixml.work_queue (item_id, caller_id, corpus_id, url_key, host)
+SELECT id, caller_id, corpus_id, url_key, host
+FROM items
+WHERE status = 'queued'

@@ -1,0 +1,25 @@
+-- Exact: the distance of every live chunk. Text is read for the winners alone. One row of nulls when nothing matches;
+-- no row when this index version no longer serves the corpus (a flip, a deletion): look it up again.
+WITH candidates AS MATERIALIZED (
+    SELECT s.id AS chunk_set_id, k.ordinal, e.embedding <#> %(vector)b AS distance
+    FROM cixml.documents d
+    JOIN cixml.chunk_sets s ON s.document_version_id = d.live_version_id AND s.chunking_fp = %(chunking_fp)s
+    JOIN cixml.chunks k ON k.chunk_set_id = s.id
+    JOIN {relation} e ON e.corpus_id = %(corpus_id)s AND e.chunk_hash = k.chunk_hash
+    WHERE d.corpus_id = %(corpus_id)s AND d.deleted_at IS NULL
+), winners AS MATERIALIZED (
+    SELECT * FROM candidates ORDER BY distance, chunk_set_id, ordinal LIMIT %(top_k)s
+)
+SELECT (SELECT count(*) FROM candidates) AS candidates, w.distance, k.chunk_id, d.id AS document_id, d.url, v.title,
+       k.text, k.ordinal, k.start_offset, k.end_offset, v.id AS version_id, v.fetched_at, d.metadata
+FROM cixml.index_versions x
+JOIN cixml.corpora c ON c.id = x.corpus_id AND c.deleted_at IS NULL
+LEFT JOIN (
+    winners w
+    JOIN cixml.chunks k ON k.chunk_set_id = w.chunk_set_id AND k.ordinal = w.ordinal
+    JOIN cixml.chunk_sets s ON s.id = k.chunk_set_id
+    JOIN cixml.document_versions v ON v.id = s.document_version_id
+    JOIN cixml.documents d ON d.id = v.document_id
+) ON true
+WHERE x.id = %(index_version)s AND x.state = 'serving'
+ORDER BY w.distance, w.chunk_set_id, w.ordinal

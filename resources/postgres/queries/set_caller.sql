@@ -1,0 +1,1 @@
+SELECT set_config('cixml.caller_id', %s, true)
