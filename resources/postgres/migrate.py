@@ -60,7 +60,9 @@ def apply_migrations(connection: Connection[tuple[object, ...]]) -> list[str]:
         checksum = hashlib.sha256(path.read_bytes()).hexdigest()
         if path.name in known:
             if known[path.name] != checksum:
-                raise ConfigurationError(f"{path.name} was edited after it was applied: restore it, add a new migration")
+                raise ConfigurationError(
+                    f"{path.name} was edited after it was applied: restore it, add a new migration"
+                )
             continue
         with connection.transaction():
             connection.execute(path.read_bytes())

@@ -28,7 +28,9 @@ class ModelEntry:
 def mirror_models(connection: Connection[TupleRow], entries: Iterable[ModelEntry]) -> list[ModelRow]:
     """Make the table equal to the file: new fingerprints get a row, the rest is disabled. Returns the enabled rows."""
     entries = list(entries)
-    connection.execute(query("disable_missing_models"), {"fingerprints": [e.fingerprint for e in entries if e.is_enabled]})
+    connection.execute(
+        query("disable_missing_models"), {"fingerprints": [e.fingerprint for e in entries if e.is_enabled]}
+    )
     for entry in entries:
         connection.execute(
             query("upsert_model"),

@@ -1,10 +1,12 @@
-"""Loads the SQL files of `queries/`: one statement each, named after the function that runs it."""
+"""Loads the SQL files of `queries/`: one statement each, named after what it does."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
 from typing import LiteralString, cast
+
+from psycopg import sql
 
 _FOLDER = Path(__file__).parent / "queries"
 
@@ -13,3 +15,9 @@ _FOLDER = Path(__file__).parent / "queries"
 def query(name: str) -> LiteralString:
     """Return the statement of `queries/<name>.sql`. Read once per process; it ships with the code, so it is literal."""
     return cast(LiteralString, (_FOLDER / f"{name}.sql").read_text())
+
+
+@cache
+def query_on(name: str, relation: str) -> sql.Composed:
+    """Return the statement with `{relation}` as the vector relation of a model: the one identifier that varies."""
+    return sql.SQL(query(name)).format(relation=sql.Identifier("cixml", relation))

@@ -150,11 +150,10 @@ CREATE TABLE cixml.batches (
     lease_until timestamptz NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT now(),
     started_at  timestamptz,
-    finished_at timestamptz,
-    is_reported boolean NOT NULL DEFAULT false
+    finished_at timestamptz
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX ix_batches__open ON cixml.batches (id) WHERE finished_at IS NULL;
-CREATE INDEX ix_batches__unreported ON cixml.batches (id) WHERE state = 'lost' AND NOT is_reported;
+CREATE INDEX ix_batches__run_id ON cixml.batches (run_id) WHERE run_id IS NOT NULL;
 
 CREATE TABLE cixml.leases (
     corpus_id   uuid NOT NULL,
@@ -195,6 +194,7 @@ CREATE TABLE cixml.documents (
     corpus_id       uuid NOT NULL REFERENCES cixml.corpora,
     url_key         text NOT NULL,
     url             text NOT NULL,
+    host            text NOT NULL,
     external_id     text,
     metadata        jsonb NOT NULL DEFAULT '{}',
     live_version_id uuid,
@@ -264,6 +264,16 @@ CREATE TABLE cixml.usage_ledger (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (caller_id, model_id, chunk_hash)
 );
+
+-- What a batch works on: the version its item fetched, or the live one where a backfill took the document.
+CREATE VIEW cixml.batch_documents WITH (security_invoker = true) AS
+    SELECT l.batch_id, l.corpus_id, l.item_id, l.caller_id, l.url_key,
+           coalesce(i.document_id, d.id) AS document_id,
+           CASE WHEN l.item_id IS NULL THEN d.live_version_id ELSE i.document_version_id END AS document_version_id
+    FROM cixml.leases l
+    LEFT JOIN cixml.job_items i ON i.id = l.item_id
+    LEFT JOIN cixml.documents d ON d.corpus_id = l.corpus_id AND d.url_key = l.url_key
+    WHERE i.finished_at IS NULL;
 
 -- Isolation ----------------------------------------------------------------------------------------------------------
 -- The api login sees the rows of the caller set in its transaction and nothing else; the pipeline and the owner see all.

@@ -1,0 +1,10 @@
+"""The run tags the product sets and reads. No URL, page text or key ever goes into one: the UI shows them all."""
+
+BATCH = "cixml/batch"
+CORPUS = "cixml/corpus"
+QUEUE = "cixml/queue"
+PARTITION = "dagster/partition"
+MAX_RETRIES = "dagster/max_retries"
+
+INGEST_QUEUE = "ingest"
+BACKFILL_QUEUE = "backfill"

@@ -1,0 +1,94 @@
+"""The items of a batch: how one ends, waits or goes back to the queue. Each change is fenced by the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.rows import TupleRow, class_row
+from psycopg.types.json import Jsonb
+
+from resources.postgres.queries import query
+from resources.types import ItemStatus, Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemEnd:
+    """The end of one item. Facts left at None keep what the row holds."""
+
+    item_id: UUID
+    status: ItemStatus
+    failed_stage: Stage | None = None
+    error: dict[str, object] | None = None
+    change: str | None = None
+    http_status: int | None = None
+    bytes: int | None = None
+    final_url: str | None = None
+    robots: dict[str, object] | None = None
+    fetched_at: datetime | None = None
+    document_id: UUID | None = None
+    chunks_added: int = 0
+    chunks_kept: int = 0
+    chunks_removed: int = 0
+    embedding_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedItem:
+    """What ended in this transaction; `age_seconds` since it was submitted, for the histogram."""
+
+    item_id: UUID
+    status: ItemStatus
+    failed_stage: Stage | None
+    code: str | None
+    age_seconds: float
+
+
+def end(connection: Connection[TupleRow], *, batch_id: UUID, ends: Iterable[ItemEnd]) -> list[EndedItem]:
+    """End items of this batch, and the jobs whose last items they were. Items it does not lease are left alone."""
+    ends = list(ends)
+    if not ends:
+        return []
+    connection.execute(query("lock_jobs_of_items"), {"item_ids": [item.item_id for item in ends]})
+    with connection.cursor(row_factory=class_row(EndedItem)) as cursor:
+        return cursor.execute(
+            query("end_items"), {"batch_id": batch_id, "ends": Jsonb([_plain(item) for item in ends])}
+        ).fetchall()
+
+
+def release(
+    connection: Connection[TupleRow],
+    *,
+    batch_id: UUID,
+    item_ids: Sequence[UUID],
+    delay_seconds: float,
+    reason: str | None,
+    counts_attempt: bool,
+) -> None:
+    """Give items back to the queue, ready after `delay_seconds`, to start where they stood.
+
+    `reason` is what the caller sees as `waiting_reason`; a wait for a breaker, a host or others costs no attempt.
+    """
+    if item_ids:
+        connection.execute(
+            query("release_items"),
+            {
+                "batch_id": batch_id,
+                "item_ids": list(item_ids),
+                "delay_seconds": delay_seconds,
+                "reason": reason,
+                "refund": 0 if counts_attempt else 1,
+            },
+        )
+
+
+def _plain(item: ItemEnd) -> dict[str, Any]:
+    record = asdict(item)
+    for name in ("item_id", "document_id", "fetched_at"):
+        record[name] = None if record[name] is None else str(record[name])
+    return record

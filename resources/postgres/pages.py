@@ -1,0 +1,122 @@
+"""What was fetched: page bodies, documents and their versions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.rows import TupleRow, class_row
+from psycopg.types.json import Jsonb
+
+from resources.postgres.queries import query
+from resources.types import FetchedPage, RobotsVerdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchItem:
+    """An item to fetch, and what is known of the live version of its document for a conditional request."""
+
+    item_id: UUID
+    url: str
+    url_key: str
+    fetch_seq: int
+    attempts: int
+    document_id: UUID | None
+    etag: str | None
+    last_modified: str | None
+    body_sha256: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionToChunk:
+    """A document version that lacks the chunk set. `item_id` is None when a backfill works on it."""
+
+    item_id: UUID | None
+    document_version_id: UUID
+    corpus_id: UUID
+    url_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionBody:
+    """The bytes of a version and what the server said they are."""
+
+    document_version_id: UUID
+    final_url: str
+    content_type: str
+    charset: str | None
+    body: bytes
+
+
+def sha256(body: bytes) -> bytes:
+    """Return the address of a page body: the same bytes are stored once."""
+    return hashlib.sha256(body).digest()
+
+
+def robots_record(robots: RobotsVerdict) -> dict[str, object]:
+    """Return the JSONB form of a verdict."""
+    return asdict(robots) | {"fetched_at": robots.fetched_at.isoformat()}
+
+
+def fetch_items(connection: Connection[TupleRow], *, batch_id: UUID) -> list[FetchItem]:
+    """Return what the batch still has to fetch. Each gets a fetch number: an older fetch never replaces a newer one."""
+    with connection.cursor(row_factory=class_row(FetchItem)) as cursor:
+        return cursor.execute(query("fetch_items"), {"batch_id": batch_id}).fetchall()
+
+
+def store_pages(connection: Connection[TupleRow], pages: Sequence[tuple[FetchItem, FetchedPage]]) -> None:
+    """Store bytes, documents and versions, and move the items on to chunking."""
+    if not pages:
+        return
+    with connection.cursor() as cursor:
+        cursor.executemany(query("store_page"), [_page_row(item, page) for item, page in pages])
+
+
+def touch(connection: Connection[TupleRow], *, document_id: UUID, checked_at: datetime) -> None:
+    """Note that a document was found unchanged."""
+    connection.execute(query("touch_document"), {"document_id": document_id, "checked_at": checked_at})
+
+
+def hold_host(connection: Connection[TupleRow], *, item_id: UUID, seconds: float, reason: str) -> None:
+    """Fetch nothing from the item's host for `seconds`: it asked for it."""
+    connection.execute(query("host_not_before"), {"item_id": item_id, "seconds": seconds, "reason": reason})
+
+
+def versions_to_chunk(
+    connection: Connection[TupleRow], *, batch_id: UUID, chunking_fp: str
+) -> list[VersionToChunk]:
+    """Return the batch's versions that lack the chunk set, the largest first."""
+    with connection.cursor(row_factory=class_row(VersionToChunk)) as cursor:
+        return cursor.execute(
+            query("versions_to_chunk"), {"batch_id": batch_id, "chunking_fp": chunking_fp}
+        ).fetchall()
+
+
+def bodies(connection: Connection[TupleRow], *, version_ids: Sequence[UUID]) -> dict[UUID, VersionBody]:
+    """Return the bytes of some versions, by version."""
+    with connection.cursor(row_factory=class_row(VersionBody), binary=True) as cursor:
+        rows = cursor.execute(query("version_bodies"), {"version_ids": list(version_ids)}).fetchall()
+    return {row.document_version_id: row for row in rows}
+
+
+def _page_row(item: FetchItem, page: FetchedPage) -> dict[str, object]:
+    body = page.body or b""
+    return {
+        "item_id": item.item_id,
+        "fetch_seq": item.fetch_seq,
+        "sha256": sha256(body),
+        "body": body,
+        "bytes": len(body),
+        "final_url": page.final_url,
+        "http_status": page.status,
+        "content_type": page.content_type,
+        "charset": page.charset,
+        "etag": page.etag,
+        "last_modified": page.last_modified,
+        "fetched_at": page.fetched_at,
+        "robots": Jsonb(robots_record(page.robots)),
+    }

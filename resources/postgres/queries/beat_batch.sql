@@ -1,0 +1,2 @@
+UPDATE cixml.batches SET lease_until = now() + make_interval(secs => %(lease_seconds)s)
+WHERE id = %(batch_id)s AND run_id = %(run_id)s AND state = 'running'

@@ -1,0 +1,16 @@
+-- Makes one batch of the items that are still in the queue, and moves them under its lease.
+WITH batch AS (
+    INSERT INTO cixml.batches (kind, corpus_id, items, lease_until)
+    VALUES ('ingest', %(corpus_id)s, cardinality(%(item_ids)s::uuid[]), now() + make_interval(secs => %(dispatch_seconds)s))
+    RETURNING id, corpus_id
+), taken AS (
+    DELETE FROM cixml.work_queue WHERE item_id = ANY (%(item_ids)s::uuid[]) RETURNING *
+), leased AS (
+    INSERT INTO cixml.leases (corpus_id, url_key, work, batch_id, item_id, caller_id, enqueued_at)
+    SELECT t.corpus_id, t.url_key, 'ingest', b.id, t.item_id, t.caller_id, t.enqueued_at FROM taken t, batch b
+)
+SELECT b.id AS batch_id, c.partition_key, m.name AS model
+FROM batch b
+JOIN cixml.corpora c ON c.id = b.corpus_id
+JOIN cixml.index_versions v ON v.corpus_id = c.id AND v.state = 'serving'
+JOIN cixml.models m ON m.id = v.model_id

@@ -1,0 +1,26 @@
+-- What may be claimed, fair share first: round robin over callers by the work they have in flight, stateless.
+-- Callers are found by skipping through the index, so a queue of a million rows costs one look-up per caller.
+WITH RECURSIVE waiting_caller AS (
+    (SELECT caller_id FROM cixml.work_queue ORDER BY caller_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT q.caller_id FROM cixml.work_queue q WHERE q.caller_id > c.caller_id ORDER BY q.caller_id LIMIT 1)
+    FROM waiting_caller c WHERE c.caller_id IS NOT NULL
+), in_flight AS (
+    SELECT caller_id, count(*) AS items FROM cixml.leases WHERE item_id IS NOT NULL GROUP BY caller_id
+)
+SELECT i.item_id, i.caller_id, i.corpus_id, i.url_key
+FROM waiting_caller c
+CROSS JOIN LATERAL (
+    SELECT q.item_id, q.caller_id, q.corpus_id, q.url_key, row_number() OVER (ORDER BY q.ready_at, q.item_id) AS turn
+    FROM cixml.work_queue q
+    WHERE q.caller_id = c.caller_id
+      AND q.ready_at <= now()
+      AND NOT EXISTS (SELECT 1 FROM cixml.leases l
+                      WHERE l.corpus_id = q.corpus_id AND l.url_key = q.url_key AND l.work = 'ingest')
+      AND NOT EXISTS (SELECT 1 FROM cixml.hosts h WHERE h.host = q.host AND h.not_before > now())
+    ORDER BY q.ready_at, q.item_id
+    LIMIT %(limit)s
+) i
+LEFT JOIN in_flight f ON f.caller_id = i.caller_id
+ORDER BY i.turn + coalesce(f.items, 0), i.item_id
+LIMIT %(limit)s

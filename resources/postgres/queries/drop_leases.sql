@@ -1,0 +1,1 @@
+DELETE FROM cixml.leases WHERE batch_id = %(batch_id)s

@@ -1,0 +1,47 @@
+-- Ends items that this batch leases, and each job whose last item that was, in the transaction of the data.
+WITH ending AS (
+    SELECT * FROM jsonb_to_recordset(%(ends)s::jsonb) AS e (
+        item_id uuid, status text, failed_stage text, error jsonb, change text, http_status int, bytes bigint,
+        final_url text, robots jsonb, fetched_at timestamptz, document_id uuid,
+        chunks_added int, chunks_kept int, chunks_removed int, embedding_tokens bigint, cached_tokens bigint)
+), freed AS (
+    DELETE FROM cixml.leases l USING ending e
+    WHERE l.item_id = e.item_id AND l.batch_id = %(batch_id)s
+    RETURNING l.item_id
+), ended AS (
+    UPDATE cixml.job_items i
+    SET status = e.status, finished_at = now(), waiting_reason = NULL, next_attempt_at = NULL,
+        failed_stage = e.failed_stage, error = e.error || jsonb_build_object('attempts', i.attempts, 'at', now()),
+        change = coalesce(e.change, i.change), http_status = coalesce(e.http_status, i.http_status),
+        bytes = coalesce(e.bytes, i.bytes), final_url = coalesce(e.final_url, i.final_url),
+        robots = coalesce(e.robots, i.robots), fetched_at = coalesce(e.fetched_at, i.fetched_at),
+        document_id = coalesce(e.document_id, i.document_id),
+        chunks_added = coalesce(e.chunks_added, 0), chunks_kept = coalesce(e.chunks_kept, 0),
+        chunks_removed = coalesce(e.chunks_removed, 0), embedding_tokens = coalesce(e.embedding_tokens, 0),
+        cached_tokens = coalesce(e.cached_tokens, 0)
+    FROM ending e JOIN freed f ON f.item_id = e.item_id
+    WHERE i.id = e.item_id AND i.finished_at IS NULL
+    RETURNING i.id, i.job_id, i.status, i.failed_stage, i.error, i.created_at
+), tally AS (
+    SELECT job_id, count(*) AS ended, count(*) FILTER (WHERE status = 'failed') AS failed,
+           count(*) FILTER (WHERE status IN ('indexed', 'unchanged', 'skipped')) AS good,
+           (array_agg(failed_stage ORDER BY id) FILTER (WHERE status = 'failed'))[1] AS failed_stage,
+           (array_agg(error ORDER BY id) FILTER (WHERE status = 'failed'))[1] AS error
+    FROM ended GROUP BY job_id
+), counted AS (
+    UPDATE cixml.jobs j
+    SET items_open = j.items_open - t.ended, items_failed = j.items_failed + t.failed,
+        items_good = j.items_good + t.good, version = j.version + 1,
+        failed_stage = coalesce(j.failed_stage, t.failed_stage), error = coalesce(j.error, t.error),
+        finished_at = CASE WHEN j.items_open = t.ended THEN now() END,
+        status = CASE
+            WHEN j.items_open > t.ended THEN j.status
+            WHEN j.status = 'cancelling' THEN 'cancelled'
+            WHEN j.items_failed + t.failed = 0 THEN 'succeeded'
+            WHEN j.items_good + t.good = 0 THEN 'failed'
+            ELSE 'partial' END
+    FROM tally t WHERE j.id = t.job_id
+)
+SELECT id AS item_id, status, failed_stage, error ->> 'code' AS code,
+       extract(epoch FROM clock_timestamp() - created_at)::float8 AS age_seconds
+FROM ended

@@ -1,0 +1,34 @@
+-- Makes versions live whose every chunk has its vector; an older fetch than the live one stays behind.
+WITH candidate AS (
+    SELECT w.item_id, w.document_id, w.document_version_id, v.fetch_seq, s.id AS chunk_set_id
+    FROM cixml.batch_documents w
+    JOIN cixml.document_versions v ON v.id = w.document_version_id
+    JOIN cixml.chunk_sets s ON s.document_version_id = v.id AND s.chunking_fp = %(chunking_fp)s
+    WHERE w.batch_id = %(batch_id)s AND w.item_id = ANY (%(item_ids)s::uuid[])
+      AND NOT EXISTS (
+          SELECT 1 FROM cixml.chunks c
+          WHERE c.chunk_set_id = s.id AND NOT EXISTS (
+              SELECT 1 FROM {relation} r WHERE r.corpus_id = c.corpus_id AND r.chunk_hash = c.chunk_hash))
+), before AS (
+    SELECT k.item_id, d.live_version_id, s.id AS chunk_set_id
+    FROM candidate k
+    JOIN cixml.documents d ON d.id = k.document_id
+    LEFT JOIN cixml.chunk_sets s ON s.document_version_id = d.live_version_id AND s.chunking_fp = %(chunking_fp)s
+), flipped AS (
+    UPDATE cixml.documents d SET live_version_id = k.document_version_id, fetch_seq = k.fetch_seq
+    FROM candidate k WHERE d.id = k.document_id AND d.fetch_seq < k.fetch_seq
+    RETURNING k.item_id, k.document_version_id
+), lived AS (
+    UPDATE cixml.document_versions v SET live_from = now() FROM flipped f WHERE v.id = f.document_version_id
+), retired AS (
+    UPDATE cixml.document_versions v SET live_to = now()
+    FROM before b JOIN flipped f ON f.item_id = b.item_id WHERE v.id = b.live_version_id
+)
+SELECT k.item_id,
+       (SELECT count(*) FROM cixml.chunks c WHERE c.chunk_set_id = k.chunk_set_id AND NOT EXISTS (
+           SELECT 1 FROM cixml.chunks o WHERE o.chunk_set_id = b.chunk_set_id AND o.chunk_hash = c.chunk_hash)) AS added,
+       (SELECT count(*) FROM cixml.chunks c WHERE c.chunk_set_id = k.chunk_set_id AND EXISTS (
+           SELECT 1 FROM cixml.chunks o WHERE o.chunk_set_id = b.chunk_set_id AND o.chunk_hash = c.chunk_hash)) AS kept,
+       (SELECT count(*) FROM cixml.chunks o WHERE o.chunk_set_id = b.chunk_set_id AND NOT EXISTS (
+           SELECT 1 FROM cixml.chunks c WHERE c.chunk_set_id = k.chunk_set_id AND c.chunk_hash = o.chunk_hash)) AS removed
+FROM candidate k JOIN before b ON b.item_id = k.item_id

@@ -1,0 +1,1 @@
+DELETE FROM cixml.workers WHERE id = %(id)s

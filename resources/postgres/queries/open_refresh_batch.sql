@@ -1,0 +1,31 @@
+-- A refresh is a job of the corpus's owner whose items the run leases at once: progress, errors and usage as for any job.
+WITH due AS (
+    SELECT d.id, d.url, d.url_key, d.host, d.external_id, d.metadata, c.owner,
+           row_number() OVER (ORDER BY d.checked_at, d.id) - 1 AS ordinal
+    FROM cixml.documents d JOIN cixml.corpora c ON c.id = d.corpus_id
+    WHERE d.corpus_id = %(corpus_id)s AND d.deleted_at IS NULL AND d.live_version_id IS NOT NULL
+      AND d.checked_at < now() - make_interval(secs => %(older_than_seconds)s)
+      AND NOT EXISTS (SELECT 1 FROM cixml.leases l
+                      WHERE l.corpus_id = d.corpus_id AND l.url_key = d.url_key AND l.work = 'ingest')
+    ORDER BY d.checked_at, d.id LIMIT %(limit)s
+), job AS (
+    INSERT INTO cixml.jobs (caller_id, corpus_id, status, items_total, items_open, started_at)
+    SELECT owner, %(corpus_id)s, 'running', count(*), count(*), now() FROM due GROUP BY owner
+    RETURNING id
+), batch AS (
+    INSERT INTO cixml.batches (kind, corpus_id, run_id, state, items, started_at, lease_until)
+    SELECT 'refresh', %(corpus_id)s, %(run_id)s, 'running', (SELECT count(*) FROM due), now(),
+           now() + make_interval(secs => %(lease_seconds)s)
+    FROM job
+    RETURNING id
+), items AS (
+    INSERT INTO cixml.job_items (job_id, caller_id, corpus_id, ordinal, url, url_key, host, external_id, metadata, status,
+        attempts, started_at)
+    SELECT j.id, owner, %(corpus_id)s, ordinal, url, url_key, host, external_id, metadata, 'scraping', 1, now()
+    FROM due, job j
+    RETURNING id, url_key, caller_id
+), leased AS (
+    INSERT INTO cixml.leases (corpus_id, url_key, work, batch_id, item_id, caller_id)
+    SELECT %(corpus_id)s, i.url_key, 'ingest', b.id, i.id, i.caller_id FROM items i, batch b
+)
+SELECT id AS batch_id FROM batch

@@ -1,0 +1,3 @@
+INSERT INTO cixml.usage_ledger (caller_id, model_id, chunk_hash, corpus_id, tokens)
+SELECT caller_id, %(model_id)s, chunk_hash, %(corpus_id)s, tokens FROM stage_vectors ORDER BY caller_id, chunk_hash
+ON CONFLICT (caller_id, model_id, chunk_hash) DO NOTHING

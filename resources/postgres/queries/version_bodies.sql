@@ -1,0 +1,3 @@
+SELECT v.id AS document_version_id, v.final_url, v.content_type, v.charset, b.body
+FROM cixml.document_versions v JOIN cixml.page_bodies b ON b.sha256 = v.body_sha256
+WHERE v.id = ANY (%(version_ids)s::uuid[])

@@ -1,0 +1,81 @@
+"""Vectors: COPY to a stage, upsert by hash, ledger, and the flip that makes a document visible, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+from pgvector import HalfVector
+from psycopg import Connection
+from psycopg.rows import TupleRow, class_row
+
+from resources.postgres.batches import IndexVersion
+from resources.postgres.queries import query, query_on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVector:
+    """A vector to store, its chunk's hash, who pays for it, and the tokens of its text."""
+
+    chunk_hash: UUID
+    caller_id: str
+    token_count: int
+    embedding: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlippedItem:
+    """An item whose document is whole and live, and what changed in its chunks."""
+
+    item_id: UUID
+    added: int
+    kept: int
+    removed: int
+
+
+def lock_corpus(connection: Connection[TupleRow], *, corpus_id: UUID) -> None:
+    """Keep index flips and sweeps of the corpus out, to the end of this transaction."""
+    connection.execute(query("lock_corpus_shared"), {"corpus_id": corpus_id})
+
+
+def store(
+    connection: Connection[TupleRow], *, corpus_id: UUID, index: IndexVersion, vectors: Sequence[NewVector]
+) -> None:
+    """Store vectors once per (corpus, hash), and one ledger row per (caller, model, hash). `register_vector` has run."""
+    if not vectors:
+        return
+    connection.execute(query("make_vector_stage"))
+    with connection.cursor() as cursor:
+        with cursor.copy(query("copy_vector_stage")) as copy:
+            copy.set_types(["uuid", "text", "int4", "halfvec"])
+            for vector in vectors:
+                copy.write_row(
+                    (vector.chunk_hash, vector.caller_id, vector.token_count, HalfVector(vector.embedding))
+                )
+        cursor.execute(query_on("upsert_vectors", index.relation), {"corpus_id": corpus_id})
+        cursor.execute(query("record_usage"), {"corpus_id": corpus_id, "model_id": index.model_id})
+
+
+def flip(
+    connection: Connection[TupleRow], *, batch_id: UUID, index: IndexVersion, item_ids: Sequence[UUID]
+) -> list[FlippedItem]:
+    """Make the items' documents live where every chunk has its vector, and return those; the others are not returned."""
+    if not item_ids:
+        return []
+    with connection.cursor(row_factory=class_row(FlippedItem)) as cursor:
+        return cursor.execute(
+            query_on("flip_documents", index.relation),
+            {"batch_id": batch_id, "chunking_fp": index.chunking_fp, "item_ids": list(item_ids)},
+        ).fetchall()
+
+
+def live_chunks_without_vector(connection: Connection[TupleRow], *, corpus_id: UUID, index: IndexVersion) -> int:
+    """Return how many live chunks the index can't find: 0 in a serving one, always."""
+    row = connection.execute(
+        query_on("live_chunks_without_vector", index.relation),
+        {"corpus_id": corpus_id, "chunking_fp": index.chunking_fp},
+    ).fetchone()
+    return row[0] if row else 0
