@@ -1,0 +1,220 @@
+"""Start, stop and describe the embedded stack of one state folder."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+import psutil
+
+from cixml.embedded import leftovers, postgres, supervisor, valkey
+from cixml.embedded.environment import (
+    build_environment,
+    child_environment,
+    read_env_file,
+    remote_servers,
+    write_env_file,
+)
+from cixml.embedded.errors import StackError
+from cixml.embedded.files import locked, write_atomically
+from cixml.embedded.processes import APPLICATION, NAMES, Program, postgres_program, python_programs, redis_program
+from cixml.embedded.readiness import application_probes, wait_for
+from cixml.embedded.state import Home, Kept, load_kept, save_kept, settle_ports, settle_sockets
+from resources.settings import PROJECT_ROOT, Settings
+
+START_SECONDS = 120.0
+_STOP_SECONDS = 60.0
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one start needs to know: the variables, the programs, and Postgres' folders if it is ours."""
+
+    home: Home
+    kept: Kept
+    values: dict[str, str]
+    programs: list[Program]
+    folders: postgres.PostgresFolders | None
+
+
+def start_stack(
+    home: Home, *, only: Collection[str] = NAMES, extra: Mapping[str, str] | None = None, say: Progress = lambda _: None
+) -> bool:
+    """Start what does not run yet and wait until it is ready. Returns False when it already was.
+
+    `only` limits the programs (tests and development); migrations run only when the application is among them.
+    A failed start is stopped again, its logs stay. Raises StackError or ConfigurationError.
+    """
+    home.make_folders()
+    with locked(home.lock_file):
+        if supervisor.living_supervisor(home):
+            if home.ready_file.exists() and supervisor.knows(home, set(only) - remote_servers()):
+                return False
+            _stop(home)  # a start that was interrupted, or one of a part
+        leftovers.stop_leftovers(home)
+        plan = _prepare(home, only, extra or {})
+        try:
+            _bring_up(plan, say)
+        except BaseException:  # Ctrl-C too: nothing half started stays
+            _stop(home)
+            raise
+        write_atomically(home.ready_file, f"{time.time()}\n")
+    return True
+
+
+def _prepare(home: Home, only: Collection[str], extra: Mapping[str, str]) -> Plan:
+    """Settle ports, sockets and variables, and write every file the programs read."""
+    home.ready_file.unlink(missing_ok=True)
+    kept = settle_sockets(settle_ports(load_kept(home)))
+    save_kept(home, kept)
+    values = build_environment(home, kept) | dict(extra)
+    write_env_file(home, values)
+    shutil.rmtree(home.metrics, ignore_errors=True)
+    home.metrics.mkdir()
+    instance = PROJECT_ROOT / "dagster.yaml"
+    if instance.exists():
+        shutil.copyfile(instance, home.dagster / "dagster.yaml")
+    remote = remote_servers()
+    wanted = set(only) - remote
+    folders = postgres.locate(home, kept) if "postgres" in wanted else None
+    if folders:
+        postgres.prepare_data(folders, kept)
+    programs = _programs(home, kept, values, folders)
+    return Plan(
+        home=home,
+        kept=kept,
+        values=values,
+        programs=[program for program in programs if program.name in wanted],
+        folders=folders,
+    )
+
+
+def _programs(
+    home: Home, kept: Kept, values: Mapping[str, str], folders: postgres.PostgresFolders | None
+) -> list[Program]:
+    slots = Settings.load().pipeline.worker_slots
+    programs = [postgres_program(folders)] if folders else []
+    programs.append(redis_program(valkey.write_configuration(home, kept)))
+    return programs + python_programs(values, worker_slots=slots)
+
+
+def _bring_up(plan: Plan, say: Progress) -> None:
+    """Start in tiers: servers, then migrations, then what works on them."""
+    configuration = supervisor.write_configuration(plan.home, _sockets(plan.kept), plan.programs)
+    supervisor.start(plan.home, configuration, child_environment(plan.values))
+    control = supervisor.Control(_sockets(plan.kept))
+    wait_for(plan.home, "supervisord", control.is_up, timeout_seconds=START_SECONDS)
+    probes = _probes(plan)
+    infrastructure = [program.name for program in plan.programs if program.name not in APPLICATION]
+    application = [program.name for program in plan.programs if program.name in APPLICATION]
+    _start_and_wait(plan, control, infrastructure, probes, say)
+    if plan.folders:
+        postgres.bootstrap(plan.folders, plan.kept)
+    if application:
+        say("migrate")
+        run_migrations(plan.home)
+        _start_and_wait(plan, control, application, probes, say)
+
+
+def _start_and_wait(
+    plan: Plan, control: supervisor.Control, names: list[str], probes: Mapping[str, Callable[[], bool]], say: Progress
+) -> None:
+    for name in names:
+        control.start(name)
+    for name in names:
+        say(name)
+        if name in probes:
+            wait_for(plan.home, name, probes[name], timeout_seconds=START_SECONDS)
+
+
+def _probes(plan: Plan) -> dict[str, Callable[[], bool]]:
+    folders, kept, values = plan.folders, plan.kept, plan.values
+    probes = application_probes(values)
+    probes["redis"] = lambda: valkey.is_ready(values["REDIS_URL"])
+    if folders:
+        probes["postgres"] = lambda: postgres.is_ready(folders, kept)
+    return probes
+
+
+def run_migrations(home: Home) -> None:
+    """Bring both databases to this version's schema, as the owner. Raises StackError with what the step printed."""
+    values = read_env_file(home) | {"CIXML_HOME": str(home.root)}
+    kept = load_kept(home)
+    if f":{kept.dagster_password}@" in values.get("CIXML_DAGSTER__DATABASE_URL", ""):
+        binaries = postgres.wheel_installation() / "bin"
+        postgres.bootstrap_dagster(binaries, values["DATABASE_URL"], kept.dagster_password)
+    for module in ("resources.postgres.migrate", "resources.orchestration.migrate"):
+        done = subprocess.run(
+            [sys.executable, "-m", module],
+            env=child_environment(values) | {"DATABASE_URL": values["DATABASE_URL"]},
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise StackError(f"{module} failed:\n{(done.stderr or done.stdout).strip()[-2000:]}")
+
+
+def stay(home: Home) -> None:
+    """Wait until SIGINT or SIGTERM, then stop the stack. Raises StackError if its supervisor dies meanwhile."""
+    ended = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    while not ended.wait(timeout=1.0):
+        if supervisor.living_supervisor(home) is None:
+            was_stopped = not home.ready_file.exists()  # by 'cixml down' elsewhere
+            _stop(home)
+            if was_stopped:
+                return
+            raise StackError("the supervisor died; the processes it left were stopped: start again with 'cixml up'")
+    _stop(home)
+
+
+def stop_stack(home: Home) -> bool:
+    """Stop everything that belongs to this folder. Returns False when nothing ran."""
+    if not home.run.exists():
+        return False
+    return _stop(home)
+
+
+def _stop(home: Home) -> bool:
+    """Stop the application at once, then the servers it stands on, then what a dead supervisor left behind."""
+    home.ready_file.unlink(missing_ok=True)
+    pid = supervisor.living_supervisor(home)
+    if pid:
+        try:
+            _shut_down(home, pid)
+        except OSError:  # it does not listen (yet, or any more): the sweep below ends it
+            psutil.Process(pid).terminate()
+    swept = leftovers.stop_leftovers(home)
+    home.supervisor_file.unlink(missing_ok=True)
+    return bool(pid or swept)
+
+
+def _shut_down(home: Home, pid: int) -> None:
+    control = supervisor.Control(_sockets(load_kept(home)))
+    for state in control.states(home):
+        if state.name in APPLICATION and state.pid:
+            control.stop(state.name)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while time.monotonic() < deadline and any(s.pid for s in control.states(home) if s.name in APPLICATION):
+        time.sleep(0.1)
+    control.shutdown()
+    while time.monotonic() < deadline and supervisor.living_supervisor(home) == pid:
+        time.sleep(0.05)
+    supervisor.reap()
+
+
+def _sockets(kept: Kept) -> Path:
+    if kept.sockets is None:
+        raise StackError("the state folder has no socket folder: run 'cixml up'")
+    return kept.sockets
