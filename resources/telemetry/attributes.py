@@ -1,0 +1,75 @@
+"""Names of spans, attributes and metrics: the only place where they stand as literals.
+
+The attribute list is the customer's and closed: an attribute that is not here is not approved. No span or metric name
+holds data, and no metric has a caller, a URL or a corpus as label.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Resource attributes, set once per process.
+SERVICE_NAME: Final = "service.name"
+SERVICE_VERSION: Final = "service.version"
+DEPLOYMENT_ENVIRONMENT: Final = "deployment.environment"
+
+# Span and log attributes.
+JOB_ID: Final = "job.id"
+JOB_URL: Final = "job.url"
+JOB_STAGE: Final = "job.stage"
+QUEUE_NAME: Final = "queue.name"
+OPERATION: Final = "operation"
+REQUEST_MODE: Final = "request.mode"
+CORPUS_NAME: Final = "corpus.name"
+EMBEDDING_MODEL: Final = "embedding.model"
+EMBEDDING_TOKENS: Final = "embedding.tokens"
+SEARCH_TOP_K: Final = "search.top_k"
+CALLER_TYPE: Final = "caller.type"
+HTTP_REQUEST_ID: Final = "http.request_id"
+FAILED_STAGE: Final = "failed.stage"
+
+RESOURCE_ATTRIBUTES: Final = frozenset({SERVICE_NAME, SERVICE_VERSION, DEPLOYMENT_ENVIRONMENT})
+SPAN_ATTRIBUTES: Final = frozenset(
+    {
+        JOB_ID,
+        JOB_URL,
+        JOB_STAGE,
+        QUEUE_NAME,
+        OPERATION,
+        REQUEST_MODE,
+        CORPUS_NAME,
+        EMBEDDING_MODEL,
+        EMBEDDING_TOKENS,
+        SEARCH_TOP_K,
+        CALLER_TYPE,
+        HTTP_REQUEST_ID,
+        FAILED_STAGE,
+    }
+)
+
+# Values of `operation` and `request.mode`.
+READ: Final = "read"
+WRITE: Final = "write"
+SYNC: Final = "sync"
+ASYNC: Final = "async"
+
+# Spans of the embedding client.
+EMBED_SPAN: Final = "embed texts"
+
+# Metrics. The counter of tokens keeps the name it had in the first design; prometheus_client adds `_total` itself.
+TOKENS_USED: Final = "openai_tokens_used"
+EMBEDDING_LATENCY: Final = "cixml_embedding_latency_seconds"
+EMBEDDING_BATCH_SIZE: Final = "cixml_embedding_batch_size"
+EMBEDDING_CACHE: Final = "cixml_embedding_cache"
+EMBEDDING_ERRORS: Final = "cixml_embedding_errors"
+SUBMIT_TO_SEARCHABLE: Final = "cixml_submit_to_searchable_seconds"
+ITEMS: Final = "cixml_items"
+FETCH: Final = "cixml_fetch"
+CHUNKS: Final = "cixml_chunks"
+SEARCH_DURATION: Final = "cixml_search_duration_seconds"
+STAGE_DURATION: Final = "cixml_stage_duration_seconds"
+RESCUED: Final = "cixml_rescued"
+FALLBACKS: Final = "cixml_redis_fallback"
+BREAKER_STATE: Final = "cixml_breaker_state"
+QUEUE_DEPTH: Final = "cixml_queue_depth"
+QUEUE_OLDEST: Final = "cixml_queue_oldest_seconds"
