@@ -1,0 +1,224 @@
+"""From a page's bytes to its text layer, title and language. Pure: no network, no dagster.
+
+Two extractors: ours (structure.py), which keeps everything that is not furniture, for documentation and huge pages,
+and trafilatura, which finds the article among teasers and comments. What share of the page's own paragraphs was
+kept is measured for every page, since trafilatura silently drops most of some sites.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import trafilatura
+from lxml import etree
+from lxml import html as lxml_html
+
+from cixml_assets.structure import Block, Kind, blocks_of, fold, render
+from resources.errors import ChunkingError
+
+HUGE_CHARACTERS = 1_000_000  # trafilatura takes seconds above this: one 2.6 MB page took 8
+HUGE_ELEMENTS = 50_000
+MAX_ELEMENTS = 200_000  # our own walk takes about 20 us an element
+MAX_TAG_CHARACTERS = 20_000  # a longer tag is looked at more closely
+MAX_TAG_ATTRIBUTES = 2_000  # libxml2 is quadratic in them: 40,000 take 4 s, 200,000 take minutes
+LOW_COVERAGE = 0.5
+OWN_SHARE_OF_REFERENCE = 0.5
+MIN_PARAGRAPH_CHARACTERS = 25  # what counts as a paragraph of the page's own
+MAX_SAMPLES = 400
+_PROBE_CHARACTERS = 60
+MAX_TITLE_CHARACTERS = 300
+
+_PLAIN_TYPES = frozenset({"text/plain", "text/markdown", "text/x-markdown"})
+_REFERENCE_GENERATORS = re.compile(
+    r"docbook|publican|sphinx|docutils|mkdocs|docusaurus|vitepress|vuepress|doxygen|asciidoc|antora|javadoc|rustdoc|"
+    r"mediawiki|pandoc|texinfo|makeinfo|gitbook|mdbook|jekyll|hugo|latex2html|tex4ht|dita|starlight",
+    re.IGNORECASE,
+)
+_SOCIAL_META = (
+    "//meta[starts-with(@property,'og:') or starts-with(@property,'article:') or starts-with(@name,'twitter:')]"
+)
+MAX_REFERENCE_SCRIPTS = 10  # pages of news sites and blogs have 9 to 73 and social meta tags, reference pages 0 to 9
+_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extraction:
+    """The text layer of a page. `coverage` is the kept share of the page's own paragraphs, 0 to 1."""
+
+    text: str
+    title: str | None
+    language: str | None
+    coverage: float
+    extractor: str
+
+
+def extract(content: str, content_type: str = "text/html") -> Extraction:
+    """Return the main text of a decoded page. Raises ChunkingError: empty_text, extraction_failed."""
+    if content_type in _PLAIN_TYPES:
+        return _plain(content)
+    _refuse_attribute_bomb(content)
+    tree = _parse(content)
+    elements = sum(1 for _ in tree.iter())
+    if elements > MAX_ELEMENTS:
+        raise ChunkingError("extraction_failed", f"the page has {elements} elements: at most {MAX_ELEMENTS}")
+    page = blocks_of(tree)
+    is_huge = elements > HUGE_ELEMENTS or len(content) > HUGE_CHARACTERS
+    text, coverage, extractor = _choose(tree, page, is_huge=is_huge)
+    if not text:
+        raise ChunkingError("empty_text", "the page holds no text")
+    return Extraction(
+        text=text, title=_title(tree, page), language=_language(tree), coverage=round(coverage, 4), extractor=extractor
+    )
+
+
+def clean_text(text: str) -> str:
+    """Drop NUL and control characters, replace lone surrogates, fold line ends, compose (NFC): what Postgres takes."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _SURROGATE.sub("\ufffd", _NOT_TEXT.sub("", text))
+    return unicodedata.normalize("NFC", text)
+
+
+def coverage_of(page: Sequence[Block], text: str) -> float:
+    """Return the share of the page's own paragraphs, items, rows and code found in a text, from at most 400 of them."""
+    probes = _probes(page)
+    if not probes:
+        return 1.0
+    squeezed = "".join(text.split())
+    position = found = 0
+    for probe in probes:
+        at = squeezed.find(probe, position)  # in order, so most are found at once
+        if at < 0:
+            at = squeezed.find(probe, 0, position)
+        if at >= 0:
+            found, position = found + 1, at
+    return found / len(probes)
+
+
+def _probes(page: Sequence[Block]) -> list[str]:
+    own = [
+        block.text
+        for block in page
+        if block.is_own
+        and block.kind != Kind.HEADING
+        and block.link_share < 0.5
+        and len(block.text) >= MIN_PARAGRAPH_CHARACTERS
+    ]
+    step = -(-len(own) // MAX_SAMPLES) or 1
+    return [_probe(text) for text in own[::step]]
+
+
+def _probe(text: str) -> str:
+    """Return the start of a block without white space; of a row its longest cell, as cells are joined differently."""
+    if " | " in text:
+        text = max(text.split(" | "), key=len)
+    return "".join(text[: 4 * _PROBE_CHARACTERS].split())[:_PROBE_CHARACTERS]
+
+
+def _choose(tree: etree._Element, page: Sequence[Block], *, is_huge: bool) -> tuple[str, float, str]:
+    """Return text, coverage and the name of the extractor whose result is taken."""
+    own = clean_text(render(_without_link_lists(page)))
+    if is_huge or (own and _is_reference(tree, page)):
+        return own, coverage_of(page, own), "structure"
+    article = _article(tree, recall=False)
+    coverage = coverage_of(page, article)
+    if article and coverage >= LOW_COVERAGE:
+        return article, coverage, "trafilatura"
+    wider = _article(tree, recall=True)
+    wider_coverage = coverage_of(page, wider)
+    if wider and wider_coverage > coverage:
+        article, coverage = wider, wider_coverage
+    return (article, coverage, "trafilatura") if article else (own, coverage_of(page, own), "structure")
+
+
+def _article(tree: etree._Element, *, recall: bool) -> str:
+    document = trafilatura.bare_extraction(
+        tree, fast=True, favor_recall=recall, include_comments=False, include_formatting=False, include_links=False
+    )
+    if document is None or document.body is None:
+        return ""
+    return clean_text(render(blocks_of(document.body)))
+
+
+def _is_reference(tree: etree._Element, page: Sequence[Block]) -> bool:
+    """Say whether a page is documentation: all of it but the furniture is content, so nothing has to be guessed."""
+    total = sum(len(block.text) for block in page)
+    if sum(len(block.text) for block in page if block.is_own) < OWN_SHARE_OF_REFERENCE * total:
+        return False
+    generator = str(tree.xpath("string(//meta[@name='generator']/@content)"))
+    if generator:
+        return _REFERENCE_GENERATORS.search(generator) is not None
+    scripts = sum(1 for _ in tree.iter("script"))
+    return scripts <= MAX_REFERENCE_SCRIPTS and not tree.xpath(_SOCIAL_META)
+
+
+def _without_link_lists(page: Sequence[Block]) -> list[Block]:
+    """Return the own blocks without runs of links (tables of contents, site maps), unless the page is one."""
+    own = [block for block in page if block.is_own]
+    kept: list[Block] = []
+    run: list[Block] = []
+    for block in own:
+        if block.link_share > 0.8 and block.kind in (Kind.ITEM, Kind.TEXT):
+            run.append(block)
+            continue
+        kept += run if len(run) < 3 else []
+        run = []
+        kept.append(block)
+    kept += run if len(run) < 3 else []
+    total = sum(len(block.text) for block in own)
+    return kept if 2 * sum(len(block.text) for block in kept) >= total else own
+
+
+def _parse(content: str) -> etree._Element:
+    parser = lxml_html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True)
+    try:
+        tree = etree.fromstring(content.encode("utf-8", "replace"), parser=parser)
+    except etree.ParserError as error:
+        raise ChunkingError("empty_text", "the page holds no text") from error
+    except etree.XMLSyntaxError as error:
+        raise ChunkingError("extraction_failed", "the page is not readable as HTML") from error
+    if tree is None:
+        raise ChunkingError("empty_text", "the page holds no text")
+    return tree
+
+
+def _refuse_attribute_bomb(content: str) -> None:
+    for piece in content.split(">"):
+        if len(piece) > MAX_TAG_CHARACTERS and "<" in piece:
+            tag = re.sub(
+                r"\"[^\"]*\"|'[^']*'", "", piece[piece.index("<") :]
+            )  # a long value (an inline image) is no bomb
+            if len(tag) > MAX_TAG_CHARACTERS and len(re.findall(r"[\s/=]+", tag)) > MAX_TAG_ATTRIBUTES:
+                raise ChunkingError("extraction_failed", "a tag of the page has too many attributes")
+
+
+def _title(tree: etree._Element, page: Sequence[Block]) -> str | None:
+    """Return <h1> when <title> repeats it, else <title>, else the first heading."""
+    title = fold(str(tree.xpath("string(//title[1])")))
+    headings = [block for block in page if block.kind == Kind.HEADING]
+    first = next((block.text for block in headings if block.level == 1), None)
+    if first and (not title or fold(first).casefold() in title.casefold()):
+        title = first
+    if not title and headings:
+        title = headings[0].text
+    return clean_text(fold(title))[:MAX_TITLE_CHARACTERS] or None
+
+
+def _language(tree: etree._Element) -> str | None:
+    """Return the primary subtag of <html lang>, as `de`."""
+    root = tree if tree.tag == "html" else tree.getroottree().getroot()
+    value = root.get("lang") or root.get("xml:lang") or root.get("{http://www.w3.org/XML/1998/namespace}lang") or ""
+    match = re.match(r"[A-Za-z]{2,3}(?![A-Za-z])", value.strip())
+    return match[0].lower() if match else None
+
+
+def _plain(content: str) -> Extraction:
+    text = clean_text(content).strip()
+    if not text:
+        raise ChunkingError("empty_text", "the page holds no text")
+    first = re.search(r"^(?:#\s+)?(\S.*)$", text, re.MULTILINE)
+    title = fold(first[1])[:MAX_TITLE_CHARACTERS] if first else None
+    return Extraction(text=text, title=title, language=None, coverage=1.0, extractor="plain")

@@ -1,0 +1,260 @@
+"""The blocks of an HTML page, in order: headings, paragraphs, list items, code, table rows. Pure; one walk of the tree.
+
+Says of each block whether it is the page's own text or furniture around it (navigation, footers, teasers, comments).
+Also reads the tags of trafilatura's result (head, list, item, row, cell, lb), so that both become the same text layer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from lxml import etree
+
+
+class Kind(StrEnum):
+    HEADING = "heading"
+    TEXT = "text"
+    ITEM = "item"
+    CODE = "code"
+    ROW = "row"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block. `link_share` is the part of its characters inside links; `level` is a heading's, 1 to 6."""
+
+    kind: Kind
+    text: str
+    level: int
+    link_share: float
+    is_own: bool
+
+
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_ITEMS = frozenset({"li", "item", "dt"})
+_CELLS = frozenset({"td", "th", "cell"})
+_ROWS = frozenset({"tr", "row"})
+_CODE = frozenset({"pre", "listing", "xmp"})
+_BLOCKS = _ITEMS | _CELLS | _ROWS | {
+    "p", "div", "section", "article", "main", "body", "header", "footer", "aside", "nav", "menu", "ul", "ol", "dl", "dd",
+    "list", "blockquote", "quote", "figure", "figcaption", "caption", "details", "summary", "table", "tbody", "thead",
+    "tfoot", "form", "fieldset", "address", "hr", "center", "legend", "hgroup",
+}  # fmt: skip
+_BLOCKS_IN_A_CELL = (*_HEADINGS, *_CODE, "p", "div", "table", "ul", "ol", "dl", "list", "blockquote", "head", "section")
+_INVISIBLE = frozenset(
+    {
+        "script", "style", "noscript", "template", "svg", "iframe", "object", "embed", "applet", "select", "option",
+        "button", "input", "textarea", "canvas", "audio", "video", "map", "datalist", "dialog", "noframes", "title",
+    }
+)  # fmt: skip
+_STRUCTURE = (*_BLOCKS, *_HEADINGS, *_CODE, *_INVISIBLE, "head", "code", "br", "lb")
+_FURNITURE_TAGS = frozenset({"nav", "footer", "aside", "menu", "header"})
+_FURNITURE_ROLES = frozenset({"navigation", "banner", "contentinfo", "search", "complementary", "menu", "menubar"})
+# Whole words of class and id values: `nav-bar`, `site_footer`, `relatedArticles`, but neither `navy` nor `address`.
+_FURNITURE_NAME = re.compile(
+    r"\b(?:nav|navbar|navigation|navheader|navfooter|menu|submenu|topbar|toolbar|sidebar|sidenav|breadcrumbs?|"
+    r"footer|masthead|banner|cookies?|consent|share|sharing|social|related|recommended|comments?|disqus|respond|promo|"
+    r"adverts?|ads?|sponsor(?:ed)?|newsletter|subscribe|pagination|pager|popup|modal|skip|headerlink|"
+    r"teasers?|trending|noprint|editsection|catlinks)\b"
+)
+_ADMONITION = re.compile(r"\b(?:note|tip|hint|warning|caution|important|admonition|callout|example|sidebar-note)\b")
+_WORD_BORDERS = re.compile(r"[_\-]+|(?<=[a-z])(?=[A-Z])")
+_BREAK = "\ue000"  # stands for <br> while white space is folded: a private-use character
+MAX_NAME_CHARACTERS = 300
+MAX_DEPTH = 250  # libxml2 stops at 256
+
+
+def blocks_of(root: etree._Element) -> list[Block]:
+    """Return the blocks of a tree in reading order."""
+    walker = _Walker()
+    walker.visit(root, 0)
+    walker.flush()
+    return walker.blocks
+
+
+def render(blocks: Iterable[Block]) -> str:
+    """Return the text layer: blocks an empty line apart, items and rows a line, headings with their marks."""
+    parts: list[str] = []
+    before: Kind | None = None
+    for block in blocks:
+        if parts:
+            parts.append("\n" if before == block.kind and block.kind in (Kind.ITEM, Kind.ROW) else "\n\n")
+        parts.append(f"{'#' * block.level} {block.text}" if block.kind == Kind.HEADING else block.text)
+        before = block.kind
+    return "".join(parts)
+
+
+def fold(text: str) -> str:
+    """Fold white space to single spaces, as a browser shows it."""
+    return " ".join(text.split())
+
+
+class _Walker:
+    """Collects inline text until a block begins or ends."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+        self._pieces: list[str] = []
+        self._link_characters = 0
+        self._in_link = 0
+        self._in_furniture = 0
+        self._in_content = 0
+        self._kind = Kind.TEXT
+        self._level = 0
+
+    def visit(self, element: etree._Element, depth: int) -> None:
+        tag = element.tag
+        if not isinstance(tag, str) or depth > MAX_DEPTH or _is_invisible(tag, element):
+            return
+        if tag in _HEADINGS or tag == "head":
+            self._block(element, depth, Kind.HEADING, _HEADINGS.get(tag) or _HEADINGS.get(element.get("rend", ""), 2))
+        elif tag in _CODE or (tag == "code" and not self._pieces and "\n" in (element.text or "")):
+            self._code(element)
+        elif tag in _ROWS and not _has_blocks(element):
+            self._row(element)
+        elif tag in _ITEMS:
+            self._block(element, depth, Kind.ITEM, 0)
+        elif tag in _BLOCKS:
+            self._container(tag, element, depth)
+        else:
+            self._inline(tag, element, depth)
+
+    def flush(self) -> None:
+        """End the block that is being collected."""
+        if not self._pieces:
+            return
+        raw = "".join(self._pieces)
+        self._pieces.clear()
+        lines = (fold(line) for line in raw.split(_BREAK))
+        self._add(self._kind, "\n".join(line for line in lines if line), self._link_characters)
+        self._link_characters = 0
+        if self._kind == Kind.ITEM:
+            self._kind = Kind.TEXT  # what follows the first paragraph of an item
+
+    def _add(self, kind: Kind, text: str, link_characters: int) -> None:
+        if text:
+            share = min(1.0, link_characters / len(text))
+            level = self._level if kind == Kind.HEADING else 0
+            if kind == Kind.HEADING:
+                text = text.replace("\n", " ")
+            self.blocks.append(Block(kind, text, level, share, not self._in_furniture))
+
+    def _text(self, text: str | None) -> None:
+        if text:
+            self._pieces.append(text)
+            if self._in_link:
+                self._link_characters += len(text)
+
+    def _children(self, element: etree._Element, depth: int) -> None:
+        self._text(element.text)
+        for child in element:
+            self.visit(child, depth + 1)
+            self._text(child.tail)
+
+    def _inside(self, element: etree._Element, depth: int) -> None:
+        """Read the inside of a block: at once when it holds inline text alone, which most do."""
+        if next(element.iterdescendants(*_STRUCTURE), None) is None:
+            text = fold("".join(element.itertext()))  # type: ignore[arg-type]  # str, as comments are not parsed
+            links = 0 if self._in_link else _link_characters(element)
+            self._add(self._kind, text, len(text) if self._in_link else links)
+        else:
+            self._children(element, depth)
+            self.flush()
+
+    def _inline(self, tag: str, element: etree._Element, depth: int) -> None:
+        if tag in ("br", "lb"):
+            self._pieces.append(_BREAK)
+            return
+        is_link = tag in ("a", "ref")
+        self._in_link += is_link
+        self._children(element, depth)
+        self._in_link -= is_link
+
+    def _block(self, element: etree._Element, depth: int, kind: Kind, level: int) -> None:
+        self.flush()
+        outer = self._kind, self._level
+        self._kind, self._level = kind, level
+        furniture = _has_furniture_name(element)
+        self._in_furniture += furniture
+        self._inside(element, depth)
+        self._in_furniture -= furniture
+        self._kind, self._level = outer
+
+    def _container(self, tag: str, element: etree._Element, depth: int) -> None:
+        self.flush()
+        furniture = tag not in ("main", "body", "article") and _is_furniture(tag, element, self._in_content > 0)
+        content = tag in ("main", "article") or element.get("role") == "main"
+        self._in_furniture += furniture
+        self._in_content += content
+        self._inside(element, depth)
+        self._in_content -= content
+        self._in_furniture -= furniture
+
+    def _code(self, element: etree._Element) -> None:
+        self.flush()
+        for lb in element.iter("br", "lb"):
+            lb.tail = f"\n{lb.tail or ''}"
+        text = "".join(piece for piece in element.itertext() if isinstance(piece, str))
+        self._add(Kind.CODE, "\n".join(line.rstrip() for line in text.strip("\r\n").splitlines()).strip("\n"), 0)
+
+    def _row(self, element: etree._Element) -> None:
+        self.flush()
+        cells = [fold("".join(cell.itertext())) for cell in element if cell.tag in _CELLS]
+        self._add(Kind.ROW, " | ".join(cell for cell in cells if cell), _link_characters(element))
+
+
+def _link_characters(element: etree._Element) -> int:
+    return sum(len("".join(link.itertext())) for link in element.iterdescendants("a", "ref"))  # type: ignore[arg-type]
+
+
+def _has_blocks(row: etree._Element) -> bool:
+    """Say whether a row is more than a line: then its cells are read as blocks (layout tables, nested tables)."""
+    return next(row.iter(*_BLOCKS_IN_A_CELL), None) is not None or next(row.iter("br", "lb"), None) is not None
+
+
+def _is_invisible(tag: str, element: etree._Element) -> bool:
+    if tag in _INVISIBLE or (tag == "head" and element.get("rend") is None and _is_document_head(element)):
+        return True
+    attributes = element.attrib
+    if not attributes or tag == "body":
+        return False
+    if "hidden" in attributes or attributes.get("aria-hidden") == "true":
+        return True
+    style = attributes.get("style")
+    return style is not None and "display:none" in str(style).replace(" ", "").lower()
+
+
+def _is_document_head(element: etree._Element) -> bool:
+    parent = element.getparent()
+    return parent is not None and parent.tag == "html"
+
+
+def _is_furniture(tag: str, element: etree._Element, in_content: bool) -> bool:
+    if tag in _FURNITURE_TAGS:
+        if tag == "aside":
+            return not _has_name(element, _ADMONITION)
+        return tag != "header" or not in_content
+    if element.get("role") in _FURNITURE_ROLES:
+        return True
+    return _has_furniture_name(element) and next(element.iter("main", "article", "h1"), None) is None
+
+
+def _has_furniture_name(element: etree._Element) -> bool:
+    return _has_name(element, _FURNITURE_NAME)
+
+
+def _has_name(element: etree._Element, pattern: re.Pattern[str]) -> bool:
+    return any(
+        _is_named(str(name[:MAX_NAME_CHARACTERS]), pattern)
+        for name in (element.get("class"), element.get("id"))
+        if name
+    )
+
+
+@lru_cache(maxsize=4096)
+def _is_named(name: str, pattern: re.Pattern[str]) -> bool:
+    return pattern.search(_WORD_BORDERS.sub(" ", name).lower()) is not None
