@@ -1,56 +1,101 @@
-"""The console script `cixml`. Here are commands and what they print; the work is in `embedded`, `client` and the floor."""
+"""The console script `cixml`: its commands. The work is in `embedded`, `client` and `sample`, the looks in `output`."""
 
 from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
+from cixml import keys
 from cixml.embedded import stack
+from cixml.embedded.environment import user_environment
 from cixml.embedded.processes import NAMES
-from cixml.embedded.state import Home
+from cixml.embedded.state import Home, load_kept
 from cixml.embedded.status import StackState, read_status
 from cixml.output import print_addresses, print_status
 from resources.errors import CixmlError
 from resources.settings import Settings
+from resources.types import CallerType
 
 app = typer.Typer(
     name="cixml",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="URLs in, searchable corpora out. Example: [bold]cixml up --detach && cixml status[/bold]",
+    add_completion=False,
+    help="URLs in, searchable corpora out.",
+    epilog="Examples: [bold]cixml up --detach[/bold] · [bold]cixml submit docs https://example.com/[/bold] · "
+    '[bold]cixml search docs "how do I begin"[/bold]',
 )
+keys_app = typer.Typer(no_args_is_help=True, help="API keys of the embedded stack.")
+app.add_typer(keys_app, name="keys")
 screen = Console()
 errors = Console(stderr=True)
+
+Key = Annotated[str | None, typer.Option("--key", envvar="CIXML_API_KEY", help="API key; default: this machine's own.")]
+ApiUrl = Annotated[str | None, typer.Option("--api-url", help="Address of the API; default: the embedded stack's.")]
 
 
 def _home() -> Home:
     return Home(Settings.load().home)
 
 
-@app.command(epilog="Examples: cixml up · cixml up --detach · CIXML_HOME=/srv/cixml cixml up --detach")
+@app.command(
+    epilog="Examples: [bold]cixml up[/bold] · [bold]cixml up --detach[/bold] · "
+    "[bold]CIXML_HOME=/srv/cixml DATABASE_URL=postgresql://... cixml up[/bold]"
+)
 def up(
-    detach: Annotated[bool, typer.Option("--detach", help="Return once the stack is ready.")] = False,
-    only: Annotated[str, typer.Option(help="Start only these, comma separated (for tests and development).")] = "",
+    detach: Annotated[bool, typer.Option("--detach", help="Return once it takes jobs.")] = False,
+    sample: Annotated[bool, typer.Option("--sample", help="Index the bundled sample and search it.")] = False,
+    only: Annotated[str, typer.Option(help="Start only these, comma separated (tests, development).")] = "",
 ) -> None:
     """Start the embedded stack; without --detach stay until Ctrl-C, then stop it."""
+    from cixml.sample.server import serving
+
     home = _home()
-    names = [name.strip() for name in only.split(",") if name.strip()] or list(NAMES)
-    with errors.status("starting") as line:
-        started = stack.start_stack(home, only=names, say=lambda name: line.update(f"waiting for {name}"))
+    started = _start(home, only=only, sample=sample)
     if not started:
         errors.print("it already runs")
-    print_addresses(screen, read_status(home))
-    if started and not detach:
-        stack.stay(home)
+    with serving(load_kept(home).ports["sample"]) if sample else nullcontext(0) as port:
+        if sample and not _run_sample(home, port):
+            raise typer.Exit(1)
+        print_addresses(screen, read_status(home))
+        if not detach and (started or sample):
+            errors.print("Ctrl-C stops it" if started else "Ctrl-C ends the sample's site; the stack runs on")
+            stack.stay(home, stops_at_end=started)
 
 
-@app.command()
+def _start(home: Home, *, only: str, sample: bool) -> bool:
+    """Start the stack, naming on the last line what it waits for. Returns False when it already ran."""
+    from cixml.sample.run import allow_sample
+
+    names = [name.strip() for name in only.split(",") if name.strip()] or list(NAMES)
+    if unknown := set(names) - set(NAMES):
+        raise typer.BadParameter(f"no such process: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    with errors.status("starting") as line:
+        return stack.start_stack(
+            home,
+            only=names,
+            extra=(lambda kept: allow_sample(user_environment(), kept.ports["sample"])) if sample else None,
+            say=lambda name: line.update(f"waiting for {name}"),
+        )
+
+
+def _run_sample(home: Home, port: int) -> bool:
+    from cixml.client import Client
+    from cixml.sample.run import check_allowed, index_sample
+
+    check_allowed(home, port)
+    with Client(_api_url(home, None), keys.local_key(home, Settings.load())) as client:
+        return index_sample(client, port, screen)
+
+
+@app.command(epilog="Example: [bold]cixml down[/bold]")
 def down() -> None:
     """Stop the stack; its data stay."""
     with errors.status("stopping"):
@@ -58,25 +103,85 @@ def down() -> None:
     errors.print("stopped" if stopped else "nothing ran")
 
 
-@app.command()
+@app.command(epilog="Example: [bold]cixml status --json[/bold]")
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Show addresses and processes. Exit code 0 also when stopped."""
+    """Show addresses and processes. The exit code is 0 also when it is stopped."""
     found = read_status(_home())
     if as_json:
         typer.echo(json.dumps(found.as_json()))
-    else:
-        print_status(screen, found)
-        if found.state is StackState.STOPPED:
-            errors.print("start it with 'cixml up'")
+        return
+    print_status(screen, found)
+    if found.state is StackState.STOPPED:
+        errors.print("start it with 'cixml up'")
 
 
-@app.command()
+@app.command(epilog="Example: [bold]DATABASE_URL=postgresql://owner:...@db/cixml cixml migrate[/bold]")
 def migrate() -> None:
     """Bring the databases to this version's schema, as the owner (DATABASE_URL)."""
-    stack.run_migrations(_home())
-    errors.print("migrated")
+    errors.print(stack.run_migrations(_home()), highlight=False)
+
+
+@keys_app.command(
+    "create", epilog="Example: [bold]export CIXML_API_KEY=$(cixml keys create --name ci | tail -1)[/bold]"
+)
+def create_key(
+    name: Annotated[str, typer.Option("--name", help="Who uses it; unique.")],
+    caller_type: Annotated[CallerType, typer.Option("--type", help="What uses it.")] = CallerType.SERVICE,
+) -> None:
+    """Make an API key, valid at once, and print it: it is stored nowhere."""
+    settings = Settings.load()
+    path, pepper = keys.key_store(Home(settings.home), settings)
+    key = keys.create_key(path, pepper, name=name, caller_type=caller_type)
+    errors.print(f"a key for {name}; only its HMAC is kept, in {path}", highlight=False)
+    typer.echo(key)
+
+
+@app.command(epilog="Example: [bold]cixml submit docs https://example.com/ https://example.com/faq[/bold]")
+def submit(
+    corpus: Annotated[str, typer.Argument(help="Name of the corpus; made on first use.")],
+    urls: Annotated[list[str], typer.Argument(help="Pages to index.", metavar="URL...")],
+    key: Key = None,
+    api_url: ApiUrl = None,
+) -> None:
+    """Index pages and watch the job until it ends; exit code 1 if it failed."""
+    from cixml.client import Client
+    from cixml.following import follow, print_job
+
+    home = _home()
+    with Client(_api_url(home, api_url), _key(home, key)) as client:
+        job = follow(client, client.submit(corpus, urls)["id"], errors)
+        print_job(screen, client, job)
+    if job["status"] not in ("succeeded", "partial"):
+        raise typer.Exit(1)
+
+
+@app.command(epilog='Example: [bold]cixml search docs "how do I rotate a key" --top-k 3[/bold]')
+def search(
+    corpus: Annotated[str, typer.Argument(help="Name of the corpus.")],
+    query: Annotated[str, typer.Argument(help="A question in plain words.")],
+    top_k: Annotated[int, typer.Option("--top-k", min=1, max=100)] = 5,
+    key: Key = None,
+    api_url: ApiUrl = None,
+) -> None:
+    """Search a corpus and print the hits."""
+    from cixml.client import Client
+    from cixml.following import print_hits
+
+    home = _home()
+    with Client(_api_url(home, api_url), _key(home, key)) as client:
+        print_hits(screen, client.search(corpus, query, top_k=top_k))
+
+
+def _api_url(home: Home, given: str | None) -> str:
+    """Return the address given, the stack's, or the settings'."""
+    settings = Settings.load()
+    return given or read_status(home).api_url or f"http://{settings.api.host}:{settings.api.port}"
+
+
+def _key(home: Home, given: str | None) -> str:
+    return given or keys.local_key(home, Settings.load())
 
 
 def run() -> None:
@@ -84,7 +189,7 @@ def run() -> None:
     try:
         app()
     except CixmlError as error:
-        errors.print(f"[red]cixml:[/red] {error.message}", highlight=False)
+        errors.print(f"[red]cixml:[/red] {escape(error.message)}", highlight=False, soft_wrap=True)
         sys.exit(1)
 
 

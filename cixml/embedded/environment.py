@@ -22,6 +22,11 @@ _REMOTE = {"postgres": "DATABASE_URL", "redis": "REDIS_URL", "embedding": "EMBED
 _FROM_USER = ("EMBEDDING_API_KEY", "EMBEDDING_MODEL")
 
 
+def user_environment() -> Mapping[str, str]:
+    """Return the environment of this command: what the user set."""
+    return os.environ
+
+
 def remote_servers(user: Mapping[str, str] | None = None) -> frozenset[str]:
     """Name the processes that do not start here because the user named a server."""
     given = os.environ if user is None else user

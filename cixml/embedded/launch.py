@@ -60,9 +60,8 @@ def main(name: str) -> None:
     starts = _record_start(pids_file(run, name))
     time.sleep(restart_delay(starts, time.time()))
     if record["postgres"]:
-        from cixml.embedded.postgres_lock import (
-            clear_stale_lock,
-        )  # needs psutil, which only this program should pay for
+        # psutil is a cost that only this program should pay at each start.
+        from cixml.embedded.postgres_lock import clear_stale_lock
 
         clear_stale_lock(*map(Path, record["postgres"]))
     os.chdir(record["folder"])

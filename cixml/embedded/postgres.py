@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import psutil
 
@@ -76,7 +76,14 @@ def _initialise(folders: PostgresFolders, password: str) -> None:
     password_file = folders.data.with_name("password")
     write_atomically(password_file, f"{password}\n")
     _give(password_file, folders.account)
-    command = [folders.binaries / "initdb", "-D", partial, "-U", SUPERUSER, f"--pwfile={password_file}"]
+    command: list[Path | str] = [
+        folders.binaries / "initdb",
+        "-D",
+        partial,
+        "-U",
+        SUPERUSER,
+        f"--pwfile={password_file}",
+    ]
     command += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     command += ["--auth-local=scram-sha-256", "--auth-host=scram-sha-256"]
     try:
@@ -114,29 +121,49 @@ def server_command(folders: PostgresFolders) -> tuple[str, ...]:
 
 def is_ready(folders: PostgresFolders, kept: Kept) -> bool:
     """Say whether the server takes connections."""
-    command = [folders.binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(kept.ports["postgres"])]
+    command: list[Path | str] = [
+        folders.binaries / "pg_isready",
+        "-q",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(kept.ports["postgres"]),
+    ]
     return subprocess.run(command, check=False).returncode == 0
 
 
 def bootstrap(folders: PostgresFolders, kept: Kept) -> None:
     """Make the owner, its database and the extension; repeatable."""
-    url = f"postgresql://{SUPERUSER}@127.0.0.1:{kept.ports['postgres']}/postgres"
-    secrets = {"PGPASSWORD": kept.superuser_password, "CIXML_BOOTSTRAP_OWNER_PASSWORD": kept.owner_password}
-    run_psql(folders.binaries, "bootstrap.sql", url, secrets)
+    url = f"postgresql://{SUPERUSER}:{kept.superuser_password}@127.0.0.1:{kept.ports['postgres']}/postgres"
+    run_psql("bootstrap.sql", url, {"CIXML_BOOTSTRAP_OWNER_PASSWORD": kept.owner_password})
 
 
-def bootstrap_dagster(binaries: Path, owner_url: str, dagster_password: str) -> None:
+def bootstrap_dagster(owner_url: str, dagster_password: str) -> None:
     """Make Dagster's login and database through the owner's URL, on whatever server that is; repeatable."""
-    parts = urlsplit(owner_url)
-    address = parts.netloc.rpartition("@")[2]
-    url = urlunsplit(("postgresql", f"{parts.username}@{address}", parts.path, parts.query, ""))
-    secrets = {"PGPASSWORD": parts.password or "", "CIXML_BOOTSTRAP_DAGSTER_PASSWORD": dagster_password}
-    run_psql(binaries, "bootstrap_dagster.sql", url, secrets)
+    run_psql("bootstrap_dagster.sql", owner_url, {"CIXML_BOOTSTRAP_DAGSTER_PASSWORD": dagster_password})
 
 
-def run_psql(binaries: Path, script: str, url: str, secrets: dict[str, str]) -> None:
-    command = [binaries / "psql", "-X", "-q", "-f", _HERE / script, url]
-    _run(command, account=None, environment=os.environ | {"PGCONNECT_TIMEOUT": "10"} | secrets)
+def live_workers(owner_url: str) -> int:
+    """Count the workers that take runs now."""
+    return int(run_psql("live_workers.sql", owner_url, {}) or 0)
+
+
+def run_psql(script: str, url: str, secrets: dict[str, str]) -> str:
+    """Run one of our scripts as the login of `url` and return its rows; no password gets onto the command line."""
+    parts = urlsplit(url)
+    bare = urlunsplit(parts._replace(netloc=f"{parts.username}@{parts.netloc.rpartition('@')[2]}"))
+    command: list[Path | str] = [
+        wheel_installation() / "bin" / "psql",
+        "-X",
+        "-q",
+        "-A",
+        "-t",
+        "-f",
+        _HERE / script,
+        bare,
+    ]
+    password = {"PGPASSWORD": unquote(parts.password or ""), "PGCONNECT_TIMEOUT": "10"}
+    return _run(command, account=None, environment=dict(os.environ) | password | secrets)
 
 
 def _run(
@@ -145,14 +172,15 @@ def _run(
     account: Account | None,
     cwd: Path | None = None,
     environment: dict[str, str] | None = None,
-) -> None:
-    """Run one of Postgres' programs to its end. Raises StackError with what it printed."""
+) -> str:
+    """Run one of Postgres' programs to its end and return its output. Raises StackError with its complaint."""
     as_account = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
     done = subprocess.run(  # type: ignore[call-overload]  # the account's three arguments come as one dict
         command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, **as_account
     )
     if done.returncode != 0:
         raise StackError(f"{Path(command[0]).name} failed: {(done.stderr or done.stdout).strip()[-2000:]}")
+    return str(done.stdout).strip()
 
 
 def _give(path: Path, account: Account | None) -> None:

@@ -63,13 +63,11 @@ def redis_program(configuration: Path) -> Program:
     )
 
 
-def python_programs(values: Mapping[str, str], *, worker_slots: int) -> list[Program]:
+def python_programs(values: Mapping[str, str]) -> list[Program]:
     """Return the programs written in Python, addressed by the stack's variables."""
     workspace = str(PROJECT_ROOT / "workspace.yaml")
-    webserver_port, code_server_port = (
-        values["CIXML_DAGSTER__WEBSERVER_PORT"],
-        values["CIXML_DAGSTER__CODE_SERVER_PORT"],
-    )
+    webserver_port = values["CIXML_DAGSTER__WEBSERVER_PORT"]
+    code_server_port = values["CIXML_DAGSTER__CODE_SERVER_PORT"]
     return [
         _python("embedding", "cixml.model_server", "--host", "127.0.0.1", "--port", _embedding_port(values)),
         _python("extractor", "cixml_assets.extractor"),
@@ -86,16 +84,9 @@ def python_programs(values: Mapping[str, str], *, worker_slots: int) -> list[Pro
         ),
         _python("daemon", "dagster._daemon", "run", "-w", workspace, stop_seconds=10),
         _python("lifeline", "resources.orchestration.lifeline"),
-        _worker(worker_slots),
+        # Only the main process gets the signal: it lets its children finish their runs.
+        _python("worker", "resources.orchestration.worker", stops_as_group=False),
     ]
-
-
-def _worker(slots: int) -> Program:
-    """Only the main process gets the signal: it lets its children finish their runs."""
-    command = ("celery", "-A", "resources.orchestration.celery_app", "worker", "--pool", "prefork")
-    options = ("--concurrency", str(slots), "-Q", "ingest,backfill", "--hostname", "worker@%h")
-    quiet = ("--without-gossip", "--without-mingle", "--loglevel", "WARNING")
-    return _python("worker", *command, *options, *quiet, stops_as_group=False)
 
 
 def _python(name: str, module: str, *arguments: str, stop_seconds: int = 20, stops_as_group: bool = True) -> Program:

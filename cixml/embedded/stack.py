@@ -20,6 +20,7 @@ from cixml.embedded.environment import (
     child_environment,
     read_env_file,
     remote_servers,
+    user_environment,
     write_env_file,
 )
 from cixml.embedded.errors import StackError
@@ -27,11 +28,13 @@ from cixml.embedded.files import locked, write_atomically
 from cixml.embedded.processes import APPLICATION, NAMES, Program, postgres_program, python_programs, redis_program
 from cixml.embedded.readiness import application_probes, wait_for
 from cixml.embedded.state import Home, Kept, load_kept, save_kept, settle_ports, settle_sockets
-from resources.settings import PROJECT_ROOT, Settings
+from resources.settings import PROJECT_ROOT
 
 START_SECONDS = 120.0
 _STOP_SECONDS = 60.0
+MIGRATE = "resources.orchestration.migrate"
 Progress = Callable[[str], None]
+Extra = Callable[[Kept], dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +49,12 @@ class Plan:
 
 
 def start_stack(
-    home: Home, *, only: Collection[str] = NAMES, extra: Mapping[str, str] | None = None, say: Progress = lambda _: None
+    home: Home, *, only: Collection[str] = NAMES, extra: Extra | None = None, say: Progress = lambda _: None
 ) -> bool:
     """Start what does not run yet and wait until it is ready. Returns False when it already was.
 
     `only` limits the programs (tests and development); migrations run only when the application is among them.
+    `extra` returns variables that need the settled ports.
     A failed start is stopped again, its logs stay. Raises StackError or ConfigurationError.
     """
     home.make_folders()
@@ -60,7 +64,7 @@ def start_stack(
                 return False
             _stop(home)  # a start that was interrupted, or one of a part
         leftovers.stop_leftovers(home)
-        plan = _prepare(home, only, extra or {})
+        plan = _prepare(home, only, extra)
         try:
             _bring_up(plan, say)
         except BaseException:  # Ctrl-C too: nothing half started stays
@@ -70,12 +74,12 @@ def start_stack(
     return True
 
 
-def _prepare(home: Home, only: Collection[str], extra: Mapping[str, str]) -> Plan:
+def _prepare(home: Home, only: Collection[str], extra: Extra | None) -> Plan:
     """Settle ports, sockets and variables, and write every file the programs read."""
     home.ready_file.unlink(missing_ok=True)
     kept = settle_sockets(settle_ports(load_kept(home)))
     save_kept(home, kept)
-    values = build_environment(home, kept) | dict(extra)
+    values = build_environment(home, kept) | (extra(kept) if extra else {})
     write_env_file(home, values)
     shutil.rmtree(home.metrics, ignore_errors=True)
     home.metrics.mkdir()
@@ -100,10 +104,9 @@ def _prepare(home: Home, only: Collection[str], extra: Mapping[str, str]) -> Pla
 def _programs(
     home: Home, kept: Kept, values: Mapping[str, str], folders: postgres.PostgresFolders | None
 ) -> list[Program]:
-    slots = Settings.load().pipeline.worker_slots
     programs = [postgres_program(folders)] if folders else []
     programs.append(redis_program(valkey.write_configuration(home, kept)))
-    return programs + python_programs(values, worker_slots=slots)
+    return programs + python_programs(values)
 
 
 def _bring_up(plan: Plan, say: Progress) -> None:
@@ -138,33 +141,36 @@ def _start_and_wait(
 def _probes(plan: Plan) -> dict[str, Callable[[], bool]]:
     folders, kept, values = plan.folders, plan.kept, plan.values
     probes = application_probes(values)
-    probes["redis"] = lambda: valkey.is_ready(values["REDIS_URL"])
+    probes["redis"] = lambda: valkey.is_ready(kept.ports["redis"], kept.redis_password)
+    probes["worker"] = lambda: postgres.live_workers(values["DATABASE_URL"]) > 0
     if folders:
         probes["postgres"] = lambda: postgres.is_ready(folders, kept)
     return probes
 
 
-def run_migrations(home: Home) -> None:
-    """Bring both databases to this version's schema, as the owner. Raises StackError with what the step printed."""
-    values = read_env_file(home) | {"CIXML_HOME": str(home.root)}
-    kept = load_kept(home)
-    if f":{kept.dagster_password}@" in values.get("CIXML_DAGSTER__DATABASE_URL", ""):
-        binaries = postgres.wheel_installation() / "bin"
-        postgres.bootstrap_dagster(binaries, values["DATABASE_URL"], kept.dagster_password)
-    for module in ("resources.postgres.migrate", "resources.orchestration.migrate"):
-        done = subprocess.run(
-            [sys.executable, "-m", module],
-            env=child_environment(values) | {"DATABASE_URL": values["DATABASE_URL"]},
-            cwd=PROJECT_ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise StackError(f"{module} failed:\n{(done.stderr or done.stdout).strip()[-2000:]}")
+def run_migrations(home: Home) -> str:
+    """Bring both databases to this version's schema, as the owner, and return what the step printed.
+
+    Raises StackError with its message when it fails.
+    """
+    environment = read_env_file(home) | dict(user_environment()) | {"CIXML_HOME": str(home.root)}
+    password = load_kept(home).dagster_password if home.state_file.exists() else None
+    if password and f":{password}@" in environment.get("CIXML_DAGSTER__DATABASE_URL", ""):
+        postgres.bootstrap_dagster(environment["DATABASE_URL"], password)
+    done = subprocess.run(
+        [sys.executable, "-m", MIGRATE],
+        env=environment,
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise StackError(f"{MIGRATE} failed:\n{(done.stderr or done.stdout).strip()[-2000:]}")
+    return done.stdout.strip()
 
 
-def stay(home: Home) -> None:
+def stay(home: Home, *, stops_at_end: bool = True) -> None:
     """Wait until SIGINT or SIGTERM, then stop the stack. Raises StackError if its supervisor dies meanwhile."""
     ended = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -176,7 +182,8 @@ def stay(home: Home) -> None:
             if was_stopped:
                 return
             raise StackError("the supervisor died; the processes it left were stopped: start again with 'cixml up'")
-    _stop(home)
+    if stops_at_end:
+        _stop(home)
 
 
 def stop_stack(home: Home) -> bool:

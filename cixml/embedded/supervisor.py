@@ -125,7 +125,7 @@ def reap() -> None:
 
 
 def living_supervisor(home: Home) -> int | None:
-    """Return the pid of this folder's supervisor if it lives; a pid that now belongs to something else does not count."""
+    """Return the pid of this folder's supervisor if it lives; a pid taken over by another does not count."""
     try:
         pid = int(home.supervisor_file.read_text(encoding="ascii"))
         process = psutil.Process(pid)
