@@ -32,7 +32,8 @@ Row = TypeVar("Row")
 def create_pool(settings: Settings) -> Pool:
     """Return the pool, closed. `open(wait=False)` it: it connects when Postgres is there, and again after a restart."""
     url = settings.require(settings.api.database_url, "CIXML_API__DATABASE_URL")
-    limits = f"-c statement_timeout={STATEMENT_SECONDS}s -c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s"
+    limits = f"-c timezone=UTC -c statement_timeout={STATEMENT_SECONDS}s"
+    limits += f" -c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s"
     return AsyncConnectionPool(
         url,
         open=False,

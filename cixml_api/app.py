@@ -1,0 +1,148 @@
+"""Builds the API: the one place that makes clients and hands them to the routes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+from redis.asyncio import Redis
+
+from cixml_api import errors, openapi
+from cixml_api.dependencies import Breaker, Services
+from cixml_api.middleware import RequestFrame
+from cixml_api.routes import corpora, health, jobs, search
+from cixml_api.searching import Embedder, Searcher, VectorCache
+from resources.cache.query_vectors import QueryVectorCache
+from resources.cache.redis import Scripts, make_async_client, redis_errors
+from resources.embedding.breaker import CircuitBreaker, breaker_limits
+from resources.embedding.client import EmbeddingClient
+from resources.embedding.registry import Model, load_registry
+from resources.fingerprints import chunking_fingerprint
+from resources.membership import KeyFileMembership, Membership
+from resources.postgres.corpora import NewIndex
+from resources.postgres.pool import create_pool
+from resources.settings import Settings
+from resources.types import Chunking
+
+TAGS = [
+    {"name": "jobs", "description": "Submit URLs and see how far they are."},
+    {"name": "corpora", "description": "What is stored."},
+    {"name": "search", "description": "Ask it."},
+    {"name": "health", "description": "For supervisors and operators; no key needed."},
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding:
+    """What embeds queries, its breaker, and the cache of query vectors. `close` is called at the end."""
+
+    embedder: Embedder
+    breakers: tuple[Breaker, ...]
+    cache: VectorCache | None
+    ping_redis: Callable[[], Awaitable[None]] | None
+    close: Callable[[], Awaitable[None]]
+
+
+def create_app(
+    settings: Settings, *, membership: Membership | None = None, embedding: Embedding | None = None
+) -> FastAPI:
+    """Return the API. Connects to nothing: that happens at start-up, and without Postgres it answers 503."""
+    model = load_registry(settings.embedding.models_file).serving(settings.embedding_model)
+    embedding = embedding or build_embedding(settings, model)
+    pool = create_pool(settings)
+    services = Services(
+        settings=settings,
+        pool=pool,
+        membership=membership or build_membership(settings),
+        searcher=Searcher(pool, embedder=embedding.embedder, cache=embedding.cache),
+        new_index=new_index(settings, model),
+        breakers=embedding.breakers,
+        ping_redis=embedding.ping_redis,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(embedding.close)
+            stack.push_async_callback(pool.close)
+            await pool.open(wait=False)
+            yield
+
+    app = FastAPI(
+        title="cixml", version=_version(), lifespan=lifespan, openapi_tags=TAGS, redoc_url=None, redirect_slashes=False
+    )
+    app.state.services = services
+    for router in (jobs.router, search.router, corpora.router, health.router):
+        app.include_router(router)
+    app.add_middleware(RequestFrame, max_body_bytes=settings.api.max_body_bytes)
+    errors.install(app)
+    openapi.install(app)
+    return app
+
+
+def build_membership(settings: Settings) -> Membership:
+    path = settings.api.keys_file or settings.home / "keys.json"
+    return KeyFileMembership(path, pepper=settings.require(settings.api.key_pepper, "CIXML_API__KEY_PEPPER"))
+
+
+def build_embedding(settings: Settings, model: Model) -> Embedding:
+    """Return the configured embedding server's client; its breaker and the cache are in Redis where there is one."""
+    base_url = settings.require(settings.embedding_api_base_url, "EMBEDDING_API_BASE_URL")
+    redis = make_async_client(settings.redis_url.get_secret_value()) if settings.redis_url else None
+    breaker = CircuitBreaker(
+        Scripts(redis) if redis else None,
+        base_url=base_url,
+        model_id=model.id,
+        limits=breaker_limits(settings.embedding),
+    )
+    client = EmbeddingClient(
+        base_url=base_url,
+        api_key=settings.embedding_api_key.get_secret_value() if settings.embedding_api_key else None,
+        model=model,
+        breaker=breaker,
+        timeout_seconds=settings.embedding.timeout_seconds,
+        query_timeout_seconds=settings.embedding.query_timeout_seconds,
+        concurrency=settings.embedding.concurrency,
+    )
+
+    async def close() -> None:
+        await client.aclose()
+        if redis:
+            await redis.aclose()
+
+    return Embedding(
+        embedder=client,
+        breakers=(breaker,),
+        cache=QueryVectorCache(redis) if redis else None,
+        ping_redis=_ping(redis) if redis else None,
+        close=close,
+    )
+
+
+def new_index(settings: Settings, model: Model) -> NewIndex:
+    """Return what a corpus made now is served by: the default model, cut as the settings or the model say."""
+    given = settings.chunking
+    chunking = Chunking(
+        max_tokens=model.chunk_max_tokens if given.max_tokens is None else given.max_tokens,
+        overlap_tokens=model.chunk_overlap_tokens if given.overlap_tokens is None else given.overlap_tokens,
+    )
+    fingerprint = chunking_fingerprint(chunking, model.tokenizer_sha256)
+    return NewIndex(model_fingerprint=model.fingerprint, chunking=chunking, chunking_fp=fingerprint)
+
+
+def _ping(redis: Redis) -> Callable[[], Awaitable[None]]:
+    async def ping() -> None:
+        with redis_errors():
+            await redis.ping()
+
+    return ping
+
+
+def _version() -> str:
+    try:
+        return version("cixml")
+    except PackageNotFoundError:
+        return "0"

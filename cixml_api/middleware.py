@@ -1,0 +1,89 @@
+"""What every request gets before anything looks at it: an id, a trace, and a limit on its body."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from uuid import uuid4
+
+from opentelemetry import context, trace
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cixml_api.errors import BodyTooLargeError, problem
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
+
+
+class RequestFrame:
+    """Sets `request_id`, `trace_id`, `traceparent` and `started` (perf_counter) in the request's state."""
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        state = scope.setdefault("state", {})
+        state["started"] = time.perf_counter()
+        request_id = _request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
+        state["request_id"] = request_id
+        traceparent = _traceparent(headers.get(b"traceparent", b"").decode("latin-1"))
+        state["traceparent"], state["trace_id"] = traceparent, traceparent[3:35]
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                listed = message["headers"]
+                if not any(name == b"x-request-id" for name, _ in listed):
+                    message["headers"] = [*listed, (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        token = context.attach(_context_of(traceparent))
+        try:
+            await self._limited(scope, headers.get(b"content-length", b""), receive, send_with_id)
+        finally:
+            context.detach(token)
+
+    async def _limited(self, scope: Scope, declared: bytes, receive: Receive, send: Send) -> None:
+        """Refuse a body that says it is too large; stop reading one that turns out to be."""
+        too_large = BodyTooLargeError(f"The body may have {self._max_body_bytes} bytes: split the request")
+        if declared.isdigit() and int(declared) > self._max_body_bytes:
+            await problem(scope, too_large)(scope, receive, send)
+            return
+        received = 0
+
+        async def receive_limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body_bytes:
+                raise too_large
+            return message
+
+        await self._app(scope, receive_limited, send)
+
+
+def _request_id(given: str) -> str:
+    return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+
+
+def _traceparent(given: str) -> str:
+    if _TRACEPARENT.fullmatch(given):
+        return given
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def _context_of(traceparent: str) -> context.Context:
+    """Make the caller's span the parent of ours: spans and log lines below carry its trace."""
+    _, trace_id, span_id, flags = traceparent.split("-")
+    parent = trace.SpanContext(
+        trace_id=int(trace_id, 16),
+        span_id=int(span_id, 16),
+        is_remote=True,
+        trace_flags=trace.TraceFlags(int(flags, 16)),
+    )
+    return trace.set_span_in_context(trace.NonRecordingSpan(parent))

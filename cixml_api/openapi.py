@@ -1,0 +1,110 @@
+"""The OpenAPI document: request bodies and error answers, which the routes do not declare through FastAPI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from cixml_api import errors
+from cixml_api.schemas import JobRequest, Problem, SearchRequest
+
+DESCRIPTION = """
+Give URLs, get a searchable corpus. A job is accepted at once (202) and worked on in the background; a page is
+searchable when its item is `indexed` or `unchanged`.
+
+- Clients must accept values of enums and fields of answers that are not listed here: they are added within `/v1`.
+- Times are RFC 3339 in UTC. Ids are opaque.
+- Errors are RFC 9457 problems. `error_code` is stable, `retryable` says whether the same request may succeed later,
+  `errors` names each field that is wrong.
+- `X-Request-Id` (up to 64 of `A-Za-z0-9._-`) and `traceparent` are taken over and answered.
+"""
+
+_REF = "#/components/schemas/{model}"
+_EXAMPLES = {
+    400: (
+        "malformed-body",
+        "Malformed body",
+        "The body is not JSON: unexpected end of data: line 1 column 9",
+        100,
+        False,
+    ),
+    401: (
+        "unauthenticated",
+        "Unauthenticated",
+        "The API key is missing or unknown: send it as 'Authorization: Bearer KEY'.",
+        201,
+        False,
+    ),
+    404: ("not-found", "Not found", "There is no such thing for this caller.", 1, False),
+    413: ("body-too-large", "Body too large", "The body may have 10485760 bytes: split the request", 301, False),
+    415: (
+        "unsupported-media-type",
+        "Unsupported media type",
+        "The body's type is not JSON: send it as 'Content-Type: application/json'.",
+        101,
+        False,
+    ),
+    422: ("invalid-request", "Invalid request", "the field 'limt' is not known", 105, False),
+    503: ("database-unavailable", "Database unavailable", "The database does not answer.", 501, True),
+}
+
+
+def request_body(model: type[BaseModel]) -> dict[str, Any]:
+    """Return what a route says of its body (`openapi_extra`); bodies.py validates it."""
+    schema = {"$ref": _REF.format(model=model.__name__)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def problems(operation: str, *statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what a route says of its error answers (`responses`)."""
+    return {status: _problem(operation, status) for status in (401, *statuses, 503)}
+
+
+def _problem(operation: str, status: int) -> dict[str, Any]:
+    kind, title, detail, number, retryable = _EXAMPLES[status]
+    example: dict[str, Any] = {
+        "type": f"urn:cixml:problem:{kind}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": "/v1/...",
+        "error_code": f"cixml_{operation}_{number:03}",
+        "request_id": "0193a5c27e5b4c0d9a0f3f0c5b1e2d4f",
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "retryable": retryable,
+        "errors": [],
+    }
+    if status == 422:
+        code = f"cixml_{operation}_{errors.UNKNOWN:03}"
+        example["errors"] = [{"pointer": "/limt", "error_code": code, "detail": example["detail"]}]
+    schema = {"$ref": _REF.format(model="Problem")}
+    return {"description": title, "content": {errors.MEDIA_TYPE: {"schema": schema, "example": example}}}
+
+
+def install(app: FastAPI) -> None:
+    """Make the app answer the completed document."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            found = get_openapi(
+                title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes, tags=app.openapi_tags
+            )
+            app.openapi_schema = _complete(found)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # the way FastAPI documents
+
+
+def _complete(found: dict[str, Any]) -> dict[str, Any]:
+    _, definitions = models_json_schema(
+        [(JobRequest, "validation"), (SearchRequest, "validation"), (Problem, "serialization")], ref_template=_REF
+    )
+    schemas = found.setdefault("components", {}).setdefault("schemas", {})
+    schemas.update(definitions["$defs"])
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    return found

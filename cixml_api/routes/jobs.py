@@ -1,0 +1,274 @@
+"""Jobs: submit URLs, see how far they are."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import AwareDatetime, TypeAdapter
+
+from cixml_api import schemas, views
+from cixml_api.bodies import body_of
+from cixml_api.dependencies import AnyServices, Caller, Services
+from cixml_api.errors import RANGE, URL, VALUE, FieldProblem, InvalidFieldsError
+from cixml_api.openapi import problems, request_body
+from cixml_api.pagination import Cursor, Limit, decode_cursor, encode_cursor, page, split
+from resources.errors import ConfigurationError, InvalidUrlError, NotFoundError
+from resources.identifiers import Prefix, parse_public_id
+from resources.postgres.callers import ensure_caller
+from resources.postgres.corpora import ensure_corpus
+from resources.postgres.jobs import (
+    InsertedJob,
+    JobFilter,
+    JobSummary,
+    NewItem,
+    count_job_items,
+    count_jobs,
+    get_job,
+    list_job_items,
+    list_jobs,
+    submit_job,
+)
+from resources.postgres.pool import caller_transaction, connected
+from resources.types import CallerContext, ItemStatus, JobStatus
+from resources.web.urls import parse_url
+
+RETRY_SECONDS = "2"
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+_JOB_PLACE = TypeAdapter(tuple[Literal["-created_at", "created_at"], AwareDatetime, UUID])
+_ITEM_PLACE = TypeAdapter(tuple[Literal["ordinal"], int])
+
+Statuses = Annotated[str | None, Query(max_length=200, description="states, separated by commas")]
+
+
+@router.post(
+    "",
+    operation_id="job_create",
+    status_code=202,
+    response_model=schemas.Job,
+    responses=problems("job_create", 400, 404, 413, 415, 422),
+    openapi_extra=request_body(schemas.JobRequest),
+    summary="Submit URLs",
+)
+async def create_job(
+    request: Request,
+    caller: Caller,
+    services: AnyServices,
+    body: Annotated[schemas.JobRequest, Depends(body_of(schemas.JobRequest))],
+) -> Response:
+    """Accept URLs for a corpus, which is made on first use. The job is done when every item is in a final state.
+
+    A URL that occurs again in the same job is `skipped`. `Location` is the job's address.
+    """
+    items = _read_items(body, services.settings.api.max_urls_per_job)
+    inserted = await _insert(services, caller, body, items, request.state.traceparent)
+    if inserted is None:
+        raise NotFoundError(
+            f"There is no corpus {body.corpus!r} of this caller: let 'create_corpus' be true to make it."
+        )
+    headers = {"Location": views.job_path(inserted.id), "Retry-After": RETRY_SECONDS}
+    return views.answer(views.job(_new_summary(inserted, caller, body.corpus, items)), status=202, headers=headers)
+
+
+async def _insert(
+    services: Services, caller: CallerContext, body: schemas.JobRequest, items: list[NewItem], traceparent: str
+) -> InsertedJob | None:
+    async with caller_transaction(services.pool, caller.caller_id) as connection:
+        made = None
+        if body.create_corpus:
+            await ensure_caller(connection, caller)
+            made = await ensure_corpus(
+                connection, caller_id=caller.caller_id, name=body.corpus, index=services.new_index
+            )
+        job = await submit_job(
+            connection, caller_id=caller.caller_id, corpus=body.corpus, items=items, traceparent=traceparent
+        )
+        if made and made[0].rowcount != made[1].rowcount:
+            model = services.settings.embedding_model
+            raise ConfigurationError(f"the model {model} is not in the database: run 'cixml migrate'")
+    return job
+
+
+def _read_items(body: schemas.JobRequest, most: int) -> list[NewItem]:
+    """Return the items. Raises InvalidFieldsError that names every bad URL."""
+    if len(body.urls) > most:
+        detail = f"a job takes at most {most} URLs, these are {len(body.urls)}: split it into several jobs"
+        raise InvalidFieldsError([FieldProblem(pointer="/urls", number=RANGE, detail=detail)])
+    items, wrong = [], []
+    for position, given in enumerate(body.urls):
+        entry = given if isinstance(given, schemas.UrlEntry) else schemas.UrlEntry.model_construct(url=given)
+        try:
+            parsed = parse_url(entry.url)
+        except InvalidUrlError as error:
+            pointer = f"/urls/{position}" if isinstance(given, str) else f"/urls/{position}/url"
+            wrong.append(FieldProblem(pointer=pointer, number=URL, detail=error.message))
+            continue
+        items.append(
+            NewItem(
+                url=parsed.href,
+                url_key=parsed.key,
+                host=parsed.host,
+                external_id=entry.external_id,
+                metadata=entry.metadata,
+            )
+        )
+    if wrong:
+        raise InvalidFieldsError(wrong)
+    return items
+
+
+def _new_summary(inserted: InsertedJob, caller: CallerContext, corpus: str, items: list[NewItem]) -> JobSummary:
+    queued = len({item.url_key for item in items})
+    return JobSummary(
+        id=inserted.id,
+        caller_id=caller.caller_id,
+        corpus=corpus,
+        status=JobStatus.QUEUED,
+        version=1,
+        failed_stage=None,
+        error=None,
+        created_at=inserted.created_at,
+        started_at=None,
+        finished_at=None,
+        total=len(items),
+        queued=queued,
+        scraping=0,
+        chunking=0,
+        embedding=0,
+        indexed=0,
+        unchanged=0,
+        skipped=len(items) - queued,
+        failed=0,
+        cancelled=0,
+    )
+
+
+@router.get(
+    "",
+    operation_id="job_list",
+    response_model=schemas.JobList,
+    responses=problems("job_list", 422),
+    summary="List own jobs",
+)
+async def read_jobs(
+    request: Request,
+    caller: Caller,
+    services: AnyServices,
+    status: Statuses = None,
+    corpus: Annotated[str | None, Query(max_length=63)] = None,
+    created_after: Annotated[AwareDatetime | None, Query(description="RFC 3339, with its zone")] = None,
+    order: Literal["-created_at", "created_at"] = "-created_at",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """List the caller's jobs, newest first unless asked otherwise."""
+    where = JobFilter(statuses=_states(status, JobStatus), corpus=_plain(corpus), created_after=created_after)
+    after = _job_place(cursor, order)
+    async with connected(services.pool) as connection:
+        rows = await list_jobs(
+            connection,
+            caller_id=caller.caller_id,
+            where=where,
+            newest_first=order == "-created_at",
+            after=after,
+            limit=limit + 1,
+        )
+        total = await count_jobs(connection, caller_id=caller.caller_id, where=where)
+    shown, has_more = split(rows, limit)
+    next_cursor = encode_cursor(order, shown[-1].created_at.isoformat(), shown[-1].id) if has_more else None
+    found = page(request, limit=limit, order=order, total=total, next_cursor=next_cursor)
+    body = schemas.JobList(content=[views.job(row) for row in shown], metadata=found.metadata)
+    return views.answer(body, headers=found.headers)
+
+
+def _job_place(cursor: str | None, order: str) -> tuple[datetime, UUID] | None:
+    place = decode_cursor(cursor, _JOB_PLACE)
+    if place is None:
+        return None
+    if place[0] != order:
+        detail = f"the cursor is of a list in the order {place[0]!r}: start again without it"
+        raise InvalidFieldsError([FieldProblem(pointer="/cursor", number=VALUE, detail=detail)])
+    return place[1], place[2]
+
+
+def _states(given: str | None, known: type[JobStatus] | type[ItemStatus]) -> list[str] | None:
+    """Return the states of a filter. Raises InvalidFieldsError for one that is none."""
+    if given is None:
+        return None
+    states = [state.strip() for state in given.split(",")]
+    unknown = [state for state in states if state not in set(known)]
+    if unknown:
+        detail = f"{unknown[0]!r} is no state: use {', '.join(known)}"
+        raise InvalidFieldsError([FieldProblem(pointer="/status", number=VALUE, detail=detail)])
+    return states
+
+
+def _plain(text: str | None) -> str | None:
+    """Refuse a NUL, which Postgres takes for an error of ours."""
+    if text and "\0" in text:
+        raise InvalidFieldsError([FieldProblem(pointer="/corpus", number=VALUE, detail="a name holds no NUL")])
+    return text
+
+
+@router.get(
+    "/{job_id}",
+    operation_id="job_read",
+    response_model=schemas.Job,
+    responses={304: {"description": "Not changed"}, **problems("job_read", 404)},
+    summary="Read one job",
+)
+async def read_job(request: Request, caller: Caller, services: AnyServices, job_id: str) -> Response:
+    """Return a job with its items counted by state. `ETag` is its version: `If-None-Match` is answered by 304."""
+    key = parse_public_id(Prefix.JOB, job_id)
+    async with connected(services.pool) as connection:
+        row = await get_job(connection, caller_id=caller.caller_id, job_id=key)
+    if row is None:
+        raise NotFoundError
+    tag = f'W/"{row.version}"'
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers={"ETag": tag})
+    headers = {"ETag": tag} if JobStatus(row.status).is_terminal else {"ETag": tag, "Retry-After": RETRY_SECONDS}
+    return views.answer(views.job(row), headers=headers)
+
+
+@router.get(
+    "/{job_id}/items",
+    operation_id="item_list",
+    response_model=schemas.ItemList,
+    responses=problems("item_list", 404, 422),
+    summary="List a job's items",
+)
+async def read_items(
+    request: Request,
+    caller: Caller,
+    services: AnyServices,
+    job_id: str,
+    status: Statuses = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """List the URLs of a job in the order they were given, each with its own state and error."""
+    key = parse_public_id(Prefix.JOB, job_id)
+    statuses = _states(status, ItemStatus)
+    place = decode_cursor(cursor, _ITEM_PLACE)
+    async with connected(services.pool) as connection:
+        total = await count_job_items(connection, caller_id=caller.caller_id, job_id=key, statuses=statuses)
+        if total is None:
+            raise NotFoundError
+        rows = await list_job_items(
+            connection,
+            caller_id=caller.caller_id,
+            job_id=key,
+            statuses=statuses,
+            after_ordinal=place[1] if place else -1,
+            limit=limit + 1,
+        )
+    shown, has_more = split(rows, limit)
+    next_cursor = encode_cursor("ordinal", shown[-1].ordinal) if has_more else None
+    found = page(request, limit=limit, order="ordinal", total=total, next_cursor=next_cursor)
+    body = schemas.ItemList(content=[views.item(row) for row in shown], metadata=found.metadata)
+    return views.answer(body, headers=found.headers)

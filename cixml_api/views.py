@@ -1,0 +1,165 @@
+"""Rows become answers here: one function per shape, nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+from uuid import UUID
+
+from fastapi.responses import Response
+from pydantic import BaseModel
+
+from cixml_api import schemas
+from resources.identifiers import Prefix, public_id
+from resources.postgres.corpora import CorpusSummary
+from resources.postgres.documents import LiveDocument
+from resources.postgres.jobs import JobItem, JobSummary
+from resources.postgres.search import Hit
+from resources.types import ItemStatus, JobStatus, Stage
+
+
+def answer(body: BaseModel, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return a JSON answer; built here because FastAPI would validate the body a second time."""
+    content = body.__pydantic_serializer__.to_json(body, by_alias=True)
+    return Response(content, status_code=status, headers=headers, media_type="application/json")
+
+
+def job_path(job_id: UUID) -> str:
+    return f"/v1/jobs/{public_id(Prefix.JOB, job_id)}"
+
+
+def job(row: JobSummary) -> schemas.Job:
+    finished = row.indexed + row.unchanged + row.skipped + row.failed + row.cancelled
+    return schemas.Job(
+        id=public_id(Prefix.JOB, row.id),
+        status=JobStatus(row.status),
+        version=row.version,
+        corpus=row.corpus,
+        caller_id=row.caller_id,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        failed_stage=Stage(row.failed_stage) if row.failed_stage else None,
+        error=_error(row.error, failed_stage=row.failed_stage),
+        cancel_requested=row.status in (JobStatus.CANCELLING, JobStatus.CANCELLED),
+        items=schemas.ItemCounts(
+            total=row.total,
+            queued=row.queued,
+            scraping=row.scraping,
+            chunking=row.chunking,
+            embedding=row.embedding,
+            indexed=row.indexed,
+            unchanged=row.unchanged,
+            skipped=row.skipped,
+            failed=row.failed,
+            cancelled=row.cancelled,
+        ),
+        progress=round(finished / row.total, 4) if row.total else 1.0,
+        usage=schemas.Usage(
+            pages=row.pages,
+            bytes=row.bytes,
+            chunks=row.chunks,
+            embedding_tokens=row.embedding_tokens,
+            cached_tokens=row.cached_tokens,
+        ),
+        links=schemas.JobLinks(self=job_path(row.id), items=job_path(row.id) + "/items"),
+    )
+
+
+def item(row: JobItem) -> schemas.Item:
+    return schemas.Item(
+        id=public_id(Prefix.ITEM, row.id),
+        url=row.url,
+        final_url=row.final_url,
+        external_id=row.external_id,
+        metadata=row.metadata,
+        status=ItemStatus(row.status),
+        failed_stage=Stage(row.failed_stage) if row.failed_stage else None,
+        attempts=row.attempts,
+        next_attempt_at=row.next_attempt_at,
+        waiting_reason=row.waiting_reason,
+        http=schemas.HttpRecord(status=row.http_status, etag=row.etag, bytes=row.bytes, fetched_at=row.fetched_at),
+        robots=row.robots,
+        change=row.change,
+        chunks=schemas.ChunkCounts(
+            total=row.chunks_total, added=row.chunks_added, kept=row.chunks_kept, removed=row.chunks_removed
+        ),
+        document_id=public_id(Prefix.DOCUMENT, row.document_id) if row.document_id else None,
+        error=_error(row.error, failed_stage=row.failed_stage, http_status=row.http_status, attempts=row.attempts),
+        duplicate_of=public_id(Prefix.ITEM, row.duplicate_of) if row.duplicate_of else None,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+def _error(record: dict[str, Any] | None, **known: Any) -> schemas.ErrorRecord | None:
+    """Return a stored error record in its public shape; what the row knows itself fills what the record lacks."""
+    if record is None:
+        return None
+    merged = known | {name: value for name, value in record.items() if value is not None}
+    return schemas.ErrorRecord(
+        code=str(merged.get("code", "internal")),
+        failed_stage=Stage(merged["failed_stage"]) if merged.get("failed_stage") else None,
+        retryable=bool(merged.get("retryable", False)),
+        http_status=merged.get("http_status"),
+        attempts=merged.get("attempts"),
+        detail=merged.get("detail"),
+    )
+
+
+def corpus(row: CorpusSummary) -> schemas.Corpus:
+    index = None
+    if row.index_version and row.model and row.kind:
+        index = schemas.ActiveIndex.model_validate(
+            {
+                "id": public_id(Prefix.VERSION, row.index_version),
+                "model": row.model,
+                "kind": row.kind,
+                "chunking": row.chunking or {},
+            }
+        )
+    return schemas.Corpus(
+        name=row.name,
+        partition=row.partition_key,
+        created_at=row.created_at,
+        counts=schemas.CorpusCounts(documents=row.documents, chunks=row.chunks),
+        active_index=index,
+        freshness=schemas.Freshness(oldest=row.oldest_check_at, newest=row.newest_check_at),
+    )
+
+
+def document(row: LiveDocument) -> schemas.Document:
+    return schemas.Document(
+        id=public_id(Prefix.DOCUMENT, row.id),
+        url=row.url,
+        external_id=row.external_id,
+        metadata=row.metadata,
+        title=row.title,
+        language=row.language,
+        chunk_count=row.chunk_count,
+        snapshot=public_id(Prefix.VERSION, row.live_version_id),
+        fetched_at=row.fetched_at,
+        checked_at=row.checked_at,
+    )
+
+
+def search_result(rank: int, hit: Hit, *, corpus: str) -> schemas.SearchResult:
+    score = round(hit.score, 6)
+    return schemas.SearchResult(
+        rank=rank,
+        score=score,
+        scores=schemas.Scores(vector=score),
+        chunk_id=public_id(Prefix.CHUNK, hit.chunk_id),
+        document_id=public_id(Prefix.DOCUMENT, hit.document_id),
+        corpus=corpus,
+        url=hit.url,
+        title=hit.title,
+        text=hit.text,
+        ordinal=hit.ordinal,
+        offsets=schemas.Offsets(start=hit.start, end=hit.end),
+        text_sha256=hashlib.sha256(hit.text.encode()).hexdigest(),
+        snapshot=public_id(Prefix.VERSION, hit.version_id),
+        fetched_at=hit.fetched_at,
+        metadata=hit.metadata,
+    )

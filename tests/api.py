@@ -1,0 +1,173 @@
+"""The API over a real Postgres, called in the process, and rows as the pipeline writes them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import numpy as np
+import psycopg
+from fastapi import FastAPI
+from pgvector import HalfVector
+from pgvector.psycopg import register_vector
+from psycopg import sql
+from psycopg.rows import tuple_row
+from psycopg.types.json import Jsonb
+
+from cixml_api.app import Embedding, create_app
+from resources.embedding.answer import Embedded
+from resources.embedding.breaker import BreakerReport
+from resources.embedding.breaker_local import BreakerState
+from resources.embedding.registry import Model, Operation
+from resources.membership import caller_id_of
+from resources.settings import Settings
+from tests.database import PEPPER, default_model
+from tests.fakes.embedding_server import _word_vector as word_vector
+
+ALICE, BOB = "key-of-alice", "key-of-bob"
+
+
+class WordEmbedder:
+    """Embeds in the process: texts with the same words have near vectors. `error` is raised instead when it is set."""
+
+    def __init__(self) -> None:
+        self.model: Model = default_model()
+        self.error: Exception | None = None
+        self.texts: list[str] = []
+
+    async def embed(self, texts: Sequence[str], *, operation: Operation) -> Embedded:
+        if self.error:
+            raise self.error
+        self.texts += texts
+        vectors = np.stack([word_vector(text, self.model.dimension) for text in texts])
+        return Embedded(vectors=vectors, tokens=sum(len(text.split()) + 2 for text in texts))
+
+
+class StillBreaker:
+    """A breaker in the state it is told."""
+
+    model_id = "all-MiniLM-L6-v2"
+
+    def __init__(self) -> None:
+        self.now = BreakerState.CLOSED
+
+    async def state(self) -> BreakerReport:
+        return BreakerReport(state=self.now, since_seconds=0, retry_after_seconds=0, reason="timeout", is_shared=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Api:
+    """The running API. `as_alice` and `as_bob` send their keys; `client` sends none."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+    embedder: WordEmbedder
+    breaker: StillBreaker
+    keys_file: Path
+
+    async def get(self, path: str, *, key: str = ALICE, **more: Any) -> httpx.Response:
+        return await self.client.get(path, headers=authorization(key) | more.pop("headers", {}), **more)
+
+    async def post(self, path: str, json: Any, *, key: str = ALICE, **more: Any) -> httpx.Response:
+        return await self.client.post(path, json=json, headers=authorization(key) | more.pop("headers", {}), **more)
+
+
+def authorization(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def write_keys(path: Path, *keys: str) -> None:
+    records = [
+        {
+            "name": key,
+            "caller_id": caller_id_of(key, PEPPER),
+            "caller_type": "service",
+            "created_at": "2026-11-24T00:00:00Z",
+        }
+        for key in keys
+    ]
+    path.write_text(json.dumps(records))
+
+
+@asynccontextmanager
+async def running_api(settings: Settings) -> AsyncIterator[Api]:
+    """Start the API with its lifespan. `settings.api.keys_file` gets the keys of Alice and Bob."""
+    assert settings.api.keys_file
+    write_keys(settings.api.keys_file, ALICE, BOB)
+    embedder, breaker = WordEmbedder(), StillBreaker()
+    app = create_app(
+        settings,
+        embedding=Embedding(embedder=embedder, breakers=(breaker,), cache=None, ping_redis=_nothing, close=_nothing),
+    )
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://api.test") as client,
+    ):
+        yield Api(app=app, client=client, embedder=embedder, breaker=breaker, keys_file=settings.api.keys_file)
+
+
+async def _nothing() -> None:
+    return None
+
+
+def index_document(rows: psycopg.Connection[Any], *, corpus: str, owner: str, url: str, texts: Sequence[str]) -> UUID:
+    """Write a live document with its chunks and vectors, as the pipeline does; returns its id. Commits."""
+    register_vector(rows)
+    connection = rows.cursor(row_factory=tuple_row)
+    row = connection.execute(
+        "SELECT c.id, v.chunking_fp, v.relation FROM cixml.corpora c JOIN cixml.index_versions v ON v.corpus_id = c.id "
+        "WHERE c.name = %s AND c.owner = %s AND v.state = 'serving'",
+        [corpus, caller_id_of(owner, PEPPER)],
+    ).fetchone()
+    assert row, "no such corpus"
+    corpus_id, chunking_fp, relation = row
+    document, version = uuid4(), uuid4()
+    body = hashlib.sha256(url.encode()).digest()
+    connection.execute("INSERT INTO cixml.page_bodies VALUES (%s, 'x') ON CONFLICT DO NOTHING", [body])
+    connection.execute(
+        "INSERT INTO cixml.documents (id, corpus_id, url_key, url, host, metadata, live_version_id, checked_at) "
+        "VALUES (%s, %s, %s, %s, 'docs.example.com', %s, %s, now())",
+        [document, corpus_id, url, url, Jsonb({"n": 1}), version],
+    )
+    connection.execute(
+        "INSERT INTO cixml.document_versions (id, document_id, corpus_id, fetch_seq, body_sha256, body_bytes, "
+        "final_url, http_status, content_type, fetched_at, title) "
+        "VALUES (%s, %s, %s, 1, %s, 1, %s, 200, 'text/html', now(), 'T')",
+        [version, document, corpus_id, body, url],
+    )
+    chunk_set = connection.execute(
+        "INSERT INTO cixml.chunk_sets (document_version_id, corpus_id, chunking_fp, chunk_count, token_count) "
+        "VALUES (%s, %s, %s, %s, 1) RETURNING id",
+        [version, corpus_id, chunking_fp, len(texts)],
+    ).fetchone()
+    assert chunk_set
+    insert_vector = sql.SQL("INSERT INTO {} VALUES (%s, %s, %s) ON CONFLICT DO NOTHING").format(
+        sql.Identifier("cixml", relation)
+    )
+    with rows.cursor() as cursor:
+        hashes = [UUID(bytes=hashlib.blake2b(text.encode(), digest_size=16).digest()) for text in texts]
+        cursor.executemany(
+            "INSERT INTO cixml.chunks (chunk_set_id, ordinal, corpus_id, chunk_id, chunk_hash, start_offset, "
+            "end_offset, token_count, text) VALUES (%s, %s, %s, %s, %s, 0, %s, 3, %s)",
+            [
+                (chunk_set[0], number, corpus_id, uuid4(), digest, len(text), text)
+                for number, (digest, text) in enumerate(zip(hashes, texts, strict=True))
+            ],
+        )
+        cursor.executemany(
+            insert_vector,
+            [
+                (corpus_id, digest, HalfVector(word_vector(text, 384)))
+                for digest, text in zip(hashes, texts, strict=True)
+            ],
+        )
+    rows.commit()
+    return document
