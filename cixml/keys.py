@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypedDict, cast
+
+from pydantic import TypeAdapter, ValidationError
 
 from cixml.embedded.files import locked, write_atomically
 from cixml.embedded.state import Home, load_kept
 from resources.errors import ConfigurationError
+from resources.membership import KeyRecord, caller_id_of
 from resources.settings import Settings
 from resources.types import CallerType
 
 LOCAL_NAME = "local"
-
-
-class KeyRecord(TypedDict):
-    """One line of keys.json."""
-
-    name: str
-    caller_id: str
-    caller_type: str
-    created_at: str
-
-
-def caller_id(pepper: str, key: str) -> str:
-    """Return the caller's id of a key, as the API computes it."""
-    return "c_" + hmac.new(pepper.encode(), key.encode(), hashlib.sha256).hexdigest()
+_RECORDS = TypeAdapter(list[KeyRecord])
 
 
 def create_key(path: Path, pepper: str, *, name: str, caller_type: CallerType = CallerType.SERVICE) -> str:
@@ -38,18 +24,11 @@ def create_key(path: Path, pepper: str, *, name: str, caller_type: CallerType = 
     key = f"cixk_{secrets.token_urlsafe(32)}"
     with locked(path.with_suffix(".lock")):
         records = read_keys(path)
-        if any(record["name"] == name for record in records):
+        if any(record.name == name for record in records):
             raise ConfigurationError(f"{path} has a key named {name!r}: choose another name, or remove that entry")
-        created_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        records.append(
-            {
-                "name": name,
-                "caller_id": caller_id(pepper, key),
-                "caller_type": caller_type.value,
-                "created_at": created_at,
-            }
-        )
-        write_atomically(path, json.dumps(records, indent=1) + "\n")
+        now = datetime.now(UTC).replace(microsecond=0)
+        made = KeyRecord(name=name, caller_id=caller_id_of(key, pepper), caller_type=caller_type, created_at=now)
+        write_atomically(path, _RECORDS.dump_json([*records, made], indent=1).decode() + "\n")
     return key
 
 
@@ -58,9 +37,9 @@ def read_keys(path: Path) -> list[KeyRecord]:
     if not path.exists():
         return []
     try:
-        return cast(list[KeyRecord], json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise ConfigurationError(f"{path} is no JSON list of keys: {error}") from error
+        return _RECORDS.validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ConfigurationError(f"{path} is no JSON list of keys: {error.error_count()} errors") from error
 
 
 def key_store(home: Home, settings: Settings) -> tuple[Path, str]:
@@ -75,9 +54,9 @@ def local_key(home: Home, settings: Settings) -> str:
     path, pepper = key_store(home, settings)
     if home.local_key_file.exists():
         key = home.local_key_file.read_text(encoding="utf-8").strip()
-        if any(record["caller_id"] == caller_id(pepper, key) for record in read_keys(path)):
+        if any(record.caller_id == caller_id_of(key, pepper) for record in read_keys(path)):
             return key
-    names = {record["name"] for record in read_keys(path)}
+    names = {record.name for record in read_keys(path)}
     name = LOCAL_NAME if LOCAL_NAME not in names else f"{LOCAL_NAME}-{secrets.token_hex(3)}"
     key = create_key(path, pepper, name=name, caller_type=CallerType.USER)
     write_atomically(home.local_key_file, key + "\n")

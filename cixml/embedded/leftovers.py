@@ -1,8 +1,13 @@
-"""Processes of this state folder whose supervisor died (kill -9): found by the environment they were started with."""
+"""Processes of this state folder whose supervisor died (kill -9).
+
+They are known by the environment they were started with; servers that write their title over it (Valkey, Postgres)
+by the pid and time that `launch.py` recorded.
+"""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -11,17 +16,27 @@ from cixml.embedded.environment import MARK
 from cixml.embedded.state import Home
 
 _GRACE_SECONDS = 15.0
+_CLOCK_SECONDS = 3.0  # a pid used again has another time of birth
 
 
 def find_leftovers(home: Home) -> list[psutil.Process]:
     """Return the living processes that a supervisor of this very folder started, and their children."""
-    return [process for process in psutil.process_iter() if _belongs(process, home.root)]
+    launched = _launched(home)
+    return [process for process in psutil.process_iter() if _belongs(process, home.root, launched)]
 
 
-def _belongs(process: psutil.Process, root: Path) -> bool:
+def _launched(home: Home) -> dict[int, float]:
+    """Return the pids that were started here and when."""
+    lines = [line.split() for path in home.run.glob("*.pids") for line in path.read_text(encoding="ascii").splitlines()]
+    return {int(pid): float(started) for pid, started in lines}
+
+
+def _belongs(process: psutil.Process, root: Path, launched: Mapping[int, float]) -> bool:
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
+        if abs(launched.get(process.pid, 0.0) - process.create_time()) < _CLOCK_SECONDS:
+            return True
         environment = process.environ()
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False

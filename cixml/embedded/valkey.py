@@ -36,6 +36,7 @@ def write_configuration(home: Home, kept: Kept) -> Path:
         f"requirepass {kept.redis_password}",
         f'dir "{home.valkey}"',
         "daemonize no",
+        "set-proc-title no",  # a title would be written over the environment that marks the process as ours
         "appendonly yes",
         "appendfsync everysec",
         'save ""',
