@@ -134,6 +134,8 @@ class PipelineSettings(BaseModel):
     max_attempts: int = 5
     worker_slots: int = Field(default=3, description="runs at once in one worker")
     sensor_wait_seconds: float = 25.0
+    refresh_after_seconds: float = Field(default=86_400.0, description="a document not checked for so long is due for refresh")
+    refresh_items: int = Field(default=1000, description="most documents that one refresh run takes")
 
 
 class DagsterSettings(BaseModel):
@@ -194,6 +196,11 @@ class Settings(BaseSettings):
         except ValidationError as error:
             lines = [f"CIXML_{'__'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
             raise ConfigurationError("; ".join(lines)) from error
+
+    @property
+    def extractor_socket(self) -> Path:
+        """Return the unix socket of the extractor: `extractor.socket`, else one in `home`."""
+        return self.extractor.socket or self.home / "run" / "extractor.sock"
 
     def own_endpoints(self) -> frozenset[tuple[str, int]]:
         """Return every (host, port) of the product itself: never fetched, whatever `fetch.allow_networks` says."""

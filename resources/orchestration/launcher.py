@@ -22,7 +22,7 @@ class WarmRunLauncher(RunLauncher, ConfigurableClass):
     def __init__(self, broker: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._inst_data = inst_data
         self._celery = make_celery(broker)
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Dagster leaves it untyped
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:

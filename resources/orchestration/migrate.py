@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from sqlalchemy import create_engine
-from sqlalchemy.pool import NullPool
+from dagster_postgres.event_log import PostgresEventLogStorage
+from dagster_postgres.run_storage import PostgresRunStorage
+from dagster_postgres.schedule_storage import PostgresScheduleStorage
 
 from resources.embedding.registry import Model, load_registry
 from resources.errors import CixmlError, ConfigurationError
+from resources.orchestration.storage import DRIVER
 from resources.postgres.migrate import migrate
 from resources.postgres.models import ModelEntry
 from resources.settings import Settings
@@ -33,16 +35,10 @@ def create_dagster_tables(url: str) -> None:
 
     SQLAlchemy 2.1 picks psycopg 3 for a bare postgresql:// URL, and dagster-postgres then can't insert one event.
     """
-    if not url.startswith("postgresql+psycopg2://"):
-        raise ConfigurationError("CIXML_DAGSTER__DATABASE_URL has to start with postgresql+psycopg2://")
-    from dagster_postgres.storage import DagsterPostgresStorage
-
-    engine = create_engine(url, poolclass=NullPool)
-    engine.dispose()
-    storage = DagsterPostgresStorage(postgres_url=url, should_autocreate_tables=True)
-    for part in (storage.run_storage, storage.event_log_storage, storage.schedule_storage):
-        part.upgrade()
-    storage.dispose()
+    if not url.startswith(DRIVER):
+        raise ConfigurationError(f"CIXML_DAGSTER__DATABASE_URL has to start with {DRIVER}")
+    for storage in (PostgresRunStorage(url), PostgresEventLogStorage(url), PostgresScheduleStorage(url)):
+        storage.upgrade()
 
 
 def _entry(model: Model) -> ModelEntry:

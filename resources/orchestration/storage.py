@@ -115,7 +115,7 @@ class PooledPostgresStorage(DagsterStorage, ConfigurableClass):
         self._event_log_storage = PooledEventLogStorage(postgres_url, self._engine)
         self._run_storage = PooledRunStorage(postgres_url, self._engine)
         self._schedule_storage = PooledScheduleStorage(postgres_url, self._engine)
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Dagster leaves it untyped
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
@@ -158,5 +158,4 @@ class PooledPostgresStorage(DagsterStorage, ConfigurableClass):
         return None
 
     def dispose(self) -> None:
-        super().dispose()
         self._engine.dispose()

@@ -12,7 +12,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 from psycopg.types.json import Jsonb
 
-from resources.errors import LeaseLostError, NotFoundError
+from resources.errors import ConfigurationError, LeaseLostError, NotFoundError
 from resources.postgres.queries import query, query_on
 from resources.types import BatchKind, BatchState, Chunking, Corpus
 
@@ -199,11 +199,28 @@ def index_of_model(connection: Connection[TupleRow], *, corpus_id: UUID, model: 
         return cursor.execute(query("index_version_of_model"), {"corpus_id": corpus_id, "model": model}).fetchone()
 
 
+def serving_index(connection: Connection[TupleRow], *, corpus_id: UUID) -> IndexVersion:
+    """Return what serves a corpus: every living one has it from its first job on."""
+    with connection.cursor(row_factory=class_row(IndexVersion)) as cursor:
+        row = cursor.execute(query("serving_index_version"), {"corpus_id": corpus_id}).fetchone()
+    assert row is not None
+    return row
+
+
 def create_building(
-    connection: Connection[TupleRow], *, corpus_id: UUID, model: str, chunking: Mapping[str, Any], chunking_fp: str
-) -> None:
-    """Make an index version beside the serving one, to be filled by a backfill."""
-    connection.execute(
-        query("create_building_version"),
-        {"corpus_id": corpus_id, "model": model, "chunking": Jsonb(dict(chunking)), "chunking_fp": chunking_fp},
-    )
+    connection: Connection[TupleRow], *, corpus_id: UUID, model: str, like: IndexVersion
+) -> IndexVersion:
+    """Make an index version of `model` beside the serving one, over the same chunks; a backfill fills it."""
+    with connection.cursor(row_factory=class_row(IndexVersion)) as cursor:
+        row = cursor.execute(
+            query("create_building_version"),
+            {
+                "corpus_id": corpus_id,
+                "model": model,
+                "chunking": Jsonb(dict(like.chunking)),
+                "chunking_fp": like.chunking_fp,
+            },
+        ).fetchone()
+    if row is None:
+        raise ConfigurationError(f"the model {model!r} is not enabled in the database: run 'cixml migrate'")
+    return row

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID, uuid5
 
 from psycopg import Connection
@@ -45,7 +46,7 @@ class CorpusTotals:
     chunks: int
     tokens: int
     without_chunks: int
-    oldest_check: object
+    oldest_check: datetime | None
     coverage: float | None
     digest: str
 
@@ -73,9 +74,7 @@ def store(
     with connection.cursor() as cursor:
         cursor.executemany(query("store_chunk"), rows)
     item_ids = [chunked.version.item_id for chunked in versions if chunked.version.item_id]
-    connection.execute(
-        query("items_chunked"), {"batch_id": batch_id, "chunking_fp": chunking_fp, "item_ids": item_ids}
-    )
+    connection.execute(query("items_chunked"), {"batch_id": batch_id, "chunking_fp": chunking_fp, "item_ids": item_ids})
 
 
 def of_batch(connection: Connection[TupleRow], *, batch_id: UUID, chunking_fp: str, relation: str) -> list[BatchChunk]:
@@ -95,9 +94,7 @@ def texts(connection: Connection[TupleRow], *, corpus_id: UUID, hashes: Sequence
 def totals(connection: Connection[TupleRow], *, corpus_id: UUID, chunking_fp: str) -> CorpusTotals:
     """Return what the corpus holds now."""
     with connection.cursor(row_factory=class_row(CorpusTotals)) as cursor:
-        row = cursor.execute(
-            query("corpus_totals"), {"corpus_id": corpus_id, "chunking_fp": chunking_fp}
-        ).fetchone()
+        row = cursor.execute(query("corpus_totals"), {"corpus_id": corpus_id, "chunking_fp": chunking_fp}).fetchone()
     assert row is not None
     return row
 

@@ -55,10 +55,10 @@ def capacity(connection: Connection[TupleRow], *, small_batch_items: int) -> Cap
     return row
 
 
-def claimable_items(connection: Connection[TupleRow], *, limit: int) -> list[ClaimableItem]:
-    """Return up to `limit` items whose time has come, the least served caller first."""
+def claimable_items(connection: Connection[TupleRow], *, models: Sequence[str], limit: int) -> list[ClaimableItem]:
+    """Return up to `limit` items whose time has come, the least served caller first. Corpora of other models wait."""
     with connection.cursor(row_factory=class_row(ClaimableItem)) as cursor:
-        return cursor.execute(query("claimable_items"), {"limit": limit}).fetchall()
+        return cursor.execute(query("claimable_items"), {"models": list(models), "limit": limit}).fetchall()
 
 
 def claim_batch(

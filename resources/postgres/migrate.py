@@ -54,7 +54,8 @@ def apply_migrations(connection: Connection[tuple[object, ...]]) -> list[str]:
         "CREATE TABLE IF NOT EXISTS cixml.schema_migrations "
         "(name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
     )
-    known = dict(connection.execute("SELECT name, checksum FROM cixml.schema_migrations").fetchall())
+    rows = connection.execute("SELECT name, checksum FROM cixml.schema_migrations").fetchall()
+    known = {str(name): str(checksum) for name, checksum in rows}
     applied = []
     for path in migration_files():
         checksum = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -86,14 +86,10 @@ def hold_host(connection: Connection[TupleRow], *, item_id: UUID, seconds: float
     connection.execute(query("host_not_before"), {"item_id": item_id, "seconds": seconds, "reason": reason})
 
 
-def versions_to_chunk(
-    connection: Connection[TupleRow], *, batch_id: UUID, chunking_fp: str
-) -> list[VersionToChunk]:
+def versions_to_chunk(connection: Connection[TupleRow], *, batch_id: UUID, chunking_fp: str) -> list[VersionToChunk]:
     """Return the batch's versions that lack the chunk set, the largest first."""
     with connection.cursor(row_factory=class_row(VersionToChunk)) as cursor:
-        return cursor.execute(
-            query("versions_to_chunk"), {"batch_id": batch_id, "chunking_fp": chunking_fp}
-        ).fetchall()
+        return cursor.execute(query("versions_to_chunk"), {"batch_id": batch_id, "chunking_fp": chunking_fp}).fetchall()
 
 
 def bodies(connection: Connection[TupleRow], *, version_ids: Sequence[UUID]) -> dict[UUID, VersionBody]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import LiteralString, cast
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -14,7 +14,8 @@ _FOLDER = Path(__file__).parent / "queries"
 @cache
 def query(name: str) -> LiteralString:
     """Return the statement of `queries/<name>.sql`. Read once per process; it ships with the code, so it is literal."""
-    return cast(LiteralString, (_FOLDER / f"{name}.sql").read_text())
+    text: LiteralString = (_FOLDER / f"{name}.sql").read_text()  # pyright: ignore[reportAssignmentType]
+    return text
 
 
 @cache

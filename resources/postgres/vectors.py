@@ -52,9 +52,7 @@ def store(
         with cursor.copy(query("copy_vector_stage")) as copy:
             copy.set_types(["uuid", "text", "int4", "halfvec"])
             for vector in vectors:
-                copy.write_row(
-                    (vector.chunk_hash, vector.caller_id, vector.token_count, HalfVector(vector.embedding))
-                )
+                copy.write_row((vector.chunk_hash, vector.caller_id, vector.token_count, HalfVector(vector.embedding)))
         cursor.execute(query_on("upsert_vectors", index.relation), {"corpus_id": corpus_id})
         cursor.execute(query("record_usage"), {"corpus_id": corpus_id, "model_id": index.model_id})
 
@@ -79,3 +77,23 @@ def live_chunks_without_vector(connection: Connection[TupleRow], *, corpus_id: U
         {"corpus_id": corpus_id, "chunking_fp": index.chunking_fp},
     ).fetchone()
     return row[0] if row else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexQuality:
+    """Shares (0 to 1) of the live chunks of a corpus, and the largest deviation of a sampled vector's norm from 1."""
+
+    chunks: int
+    duplicate_ratio: float
+    tiny_ratio: float
+    norm_error: float
+
+
+def quality(connection: Connection[TupleRow], *, corpus_id: UUID, index: IndexVersion) -> IndexQuality:
+    """Return the numbers that the asset checks judge."""
+    with connection.cursor(row_factory=class_row(IndexQuality)) as cursor:
+        row = cursor.execute(
+            query_on("index_quality", index.relation), {"corpus_id": corpus_id, "chunking_fp": index.chunking_fp}
+        ).fetchone()
+    assert row is not None
+    return row

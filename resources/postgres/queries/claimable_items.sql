@@ -18,6 +18,8 @@ CROSS JOIN LATERAL (
       AND NOT EXISTS (SELECT 1 FROM cixml.leases l
                       WHERE l.corpus_id = q.corpus_id AND l.url_key = q.url_key AND l.work = 'ingest')
       AND NOT EXISTS (SELECT 1 FROM cixml.hosts h WHERE h.host = q.host AND h.not_before > now())
+      AND EXISTS (SELECT 1 FROM cixml.index_versions v JOIN cixml.models m ON m.id = v.model_id
+                  WHERE v.corpus_id = q.corpus_id AND v.state = 'serving' AND m.name = ANY (%(models)s))
     ORDER BY q.ready_at, q.item_id
     LIMIT %(limit)s
 ) i

@@ -1,0 +1,106 @@
+"""The pipeline as assets: raw_pages -> chunks -> embeddings/<model> -> search_index, one partition per corpus.
+
+Bodies only say what flows; fetching, cutting and embedding are the resources', writing is the IO managers'.
+What a run works on is the batch of its work resource, never a whole corpus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import dagster as dg
+
+from cixml_assets.checks import check_results, check_specs
+from cixml_assets.extracting import ExtractorResource
+from resources.embedding.registry import Model
+from resources.orchestration.embedding import EmbeddingResource
+from resources.orchestration.fetching import FetchResource
+from resources.orchestration.serving import report_index
+from resources.orchestration.streams import ChunksToEmbed, PageToChunk
+from resources.orchestration.work import WorkResource
+
+corpora = dg.DynamicPartitionsDefinition(name="corpora")
+OWNERS = ["team:data-engineering"]
+GROUP = "corpus"
+
+
+class RefreshConfig(dg.Config):
+    """Which documents a run without a batch fetches again: those due, or all of the corpus."""
+
+    refresh: str = "due"
+
+
+@dg.asset(
+    partitions_def=corpora,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"python", "postgres"},
+    io_manager_key="page_io_manager",
+    code_version="1",
+)
+def raw_pages(config: RefreshConfig, work: WorkResource, fetch: FetchResource) -> dg.MaterializeResult[Any]:
+    """The fetched bytes of each page, once per content: robots, politeness, conditional requests and limits obeyed."""
+    lease = work.of_run.ingest(refresh_all=config.refresh == "all")
+    return dg.MaterializeResult(value=fetch.stream(lease) if lease is not None else None)
+
+
+@dg.asset(
+    partitions_def=corpora,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"python", "postgres"},
+    io_manager_key="chunk_io_manager",
+    code_version="1",
+)
+def chunks(
+    raw_pages: Iterable[PageToChunk], work: WorkResource, extractor: ExtractorResource
+) -> dg.MaterializeResult[Any]:
+    """The main text of each page, frozen, and its ordered token-aware chunks with offsets into it."""
+    lease, index = work.of_run.of_model(None)
+    return dg.MaterializeResult(value=extractor.stream(lease, index, raw_pages))
+
+
+def embeddings_of(model: Model) -> dg.AssetsDefinition:
+    """Return the asset of one model's vectors. A new model is a new asset whose partitions are all missing."""
+
+    @dg.asset(
+        key=["embeddings", model.slug],
+        partitions_def=corpora,
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds={"python", "openai", "postgres"},
+        io_manager_key="pgvector_io_manager",
+        ins={"chunks": dg.AssetIn(metadata={"model": model.id})},
+        code_version="1",
+        description=f"Vectors of every chunk by {model.id} ({model.dimension} dimensions), keyed by the hash of the text.",
+        metadata={"model": model.id, "dimension": model.dimension, "revision": model.revision},
+    )
+    def embeddings(chunks: ChunksToEmbed, embedding: EmbeddingResource) -> dg.MaterializeResult[Any]:
+        return dg.MaterializeResult(value=embedding.stream(chunks, model))
+
+    return embeddings
+
+
+def search_index_after(models: Iterable[Model]) -> dg.AssetsDefinition:
+    """Return the asset of what is served."""
+
+    @dg.asset(
+        partitions_def=corpora,
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds={"postgres"},
+        deps=[dg.AssetKey(["embeddings", model.slug]) for model in models],
+        check_specs=check_specs("search_index", corpora),
+        code_version="1",
+    )
+    def search_index(work: WorkResource) -> dg.MaterializeResult[Any]:
+        """What callers search: the serving index version of the corpus, whole by SQL's own count."""
+        report = report_index(work.of_run)
+        return dg.MaterializeResult(
+            metadata=report.metadata,
+            data_version=dg.DataVersion(report.totals.digest or "empty"),
+            check_results=list(check_results(report)),
+        )
+
+    return search_index

@@ -1,0 +1,51 @@
+"""Builds the code location: assets, checks, jobs, sensors, resources. A composition root: nothing imports it."""
+
+from __future__ import annotations
+
+import logging
+
+import dagster as dg
+
+from cixml_assets.corpus import chunks, corpora, embeddings_of, raw_pages, search_index_after
+from cixml_assets.extracting import ExtractorResource
+from cixml_assets.jobs import index_job_of
+from resources.embedding.registry import load_registry
+from resources.orchestration.chunk_io_manager import ChunkIOManager
+from resources.orchestration.embedding import EmbeddingResource
+from resources.orchestration.fetching import FetchResource
+from resources.orchestration.page_io_manager import PageIOManager
+from resources.orchestration.pgvector_io_manager import PgVectorIOManager
+from resources.orchestration.work import WorkResource
+from resources.settings import Settings
+from sensors.submitted_jobs import submitted_jobs_sensors
+
+
+@dg.logger({}, description="Events go to the event log; the console says only what is wrong.")
+def quiet_console(_: dg.InitLoggerContext) -> logging.Logger:
+    logger = logging.getLogger("cixml.run")
+    logger.setLevel(logging.WARNING)
+    return logger
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Read the settings and models.toml, and build everything. Nothing connects here."""
+    settings = Settings.load()
+    models = load_registry(settings.embedding.models_file).enabled
+    jobs = {model.id: index_job_of(model) for model in models}
+    return dg.Definitions(
+        assets=[raw_pages, chunks, *(embeddings_of(model) for model in models), search_index_after(models)],
+        jobs=list(jobs.values()),
+        sensors=submitted_jobs_sensors(jobs=jobs, partitions=corpora),
+        executor=dg.in_process_executor,
+        loggers={"console": quiet_console},
+        resources={
+            "work": WorkResource(),
+            "fetch": FetchResource(),
+            "extractor": ExtractorResource(),
+            "embedding": EmbeddingResource(),
+            "page_io_manager": PageIOManager(),
+            "chunk_io_manager": ChunkIOManager(),
+            "pgvector_io_manager": PgVectorIOManager(),
+        },
+    )

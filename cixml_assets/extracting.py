@@ -1,0 +1,72 @@
+"""The Dagster resource that sends pages to the extractor process, as many at once as it has workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any
+
+import dagster as dg
+
+from cixml_assets.extractor_client import ExtractorClient
+from resources.errors import ChunkingError
+from resources.orchestration.lease import Lease
+from resources.orchestration.runtime import runtime
+from resources.orchestration.streams import ChunkOutcome, ChunkStream, PageToChunk
+from resources.postgres.batches import IndexVersion
+from resources.postgres.chunks import ChunkedVersion
+from resources.types import ExtractedDocument
+
+EXTRACTION_TRIES = 2
+"""A worker killed by a page may have been killed by its neighbour's memory: the page gets one more try."""
+
+
+class ExtractorResource(dg.ConfigurableResource[Any]):
+    """Turns bytes into text and chunks. A page's error is its own: it never fails its batch."""
+
+    def stream(self, lease: Lease, index: IndexVersion, pages: Iterable[PageToChunk]) -> ChunkStream:
+        """Return the outcome of each page, as it is ready."""
+        return ChunkStream(lease=lease, index=index, outcomes=_outcomes(index, pages))
+
+
+def _outcomes(index: IndexVersion, pages: Iterable[PageToChunk]) -> Iterator[ChunkOutcome]:
+    parts = runtime()
+    width = (parts.settings.extractor.processes or os.cpu_count() or 1) + 1
+
+    async def work(page: PageToChunk) -> ChunkOutcome:
+        try:
+            document = await _extract(index, page)
+        except ChunkingError as error:
+            return ChunkOutcome(version=page.version, error=error)
+        return ChunkOutcome(version=page.version, chunked=ChunkedVersion(version=page.version, document=document))
+
+    yield from parts.loop.map(pages, work, width=width)
+
+
+async def _extract(index: IndexVersion, page: PageToChunk) -> ExtractedDocument:
+    settings, body = runtime().settings, page.body
+    for attempt in range(EXTRACTION_TRIES):
+        try:
+            document = await _client().extract(
+                body=body.body,
+                content_type=body.content_type,
+                charset=body.charset,
+                url=body.final_url,
+                tokenizer_path=runtime().registry.get(index.model).tokenizer_path,
+                chunking=index.as_chunking,
+                max_chunks=settings.chunking.max_chunks_per_document,
+            )
+        except ChunkingError as error:
+            if not error.retryable or attempt + 1 == EXTRACTION_TRIES:
+                raise
+            continue
+        if not document.chunks:
+            raise ChunkingError("empty_text", "The page holds no text of its own.")
+        return document
+    raise AssertionError("the last try returns or raises")
+
+
+@cache
+def _client() -> ExtractorClient:
+    return ExtractorClient(runtime().settings.extractor_socket)

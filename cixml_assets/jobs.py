@@ -1,0 +1,18 @@
+"""The jobs that sensors start: one per model, since a corpus's run embeds for its live index only."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from resources.embedding.registry import Model
+
+
+def index_job_of(model: Model) -> dg.UnresolvedAssetJobDefinition:
+    """Return the job that takes a batch from URL to searchable with one model, in one warm process."""
+    keys = [dg.AssetKey("raw_pages"), dg.AssetKey("chunks"), dg.AssetKey(["embeddings", model.slug])]
+    return dg.define_asset_job(
+        name=f"index_{model.slug}",
+        selection=dg.AssetSelection.assets(*keys, dg.AssetKey("search_index")),
+        executor_def=dg.in_process_executor,
+        description=f"Fetch, cut and embed one batch of a corpus with {model.id}.",
+    )

@@ -1,0 +1,94 @@
+"""Stores texts and chunk sets as they come, and hands the batch's chunks on to a model."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from resources.orchestration.lease import observe
+from resources.orchestration.streams import ChunkOutcome, ChunksToEmbed, ChunkStream
+from resources.orchestration.work import work_of
+from resources.postgres import chunks
+from resources.postgres.items import ItemEnd
+from resources.telemetry import metrics
+from resources.types import ItemStatus, Stage
+
+GROUP_DOCUMENTS = 16
+GROUP_SECONDS = 0.5
+
+
+class ChunkIOManager(dg.ConfigurableIOManager):
+    """Postgres: the text layer once per version, a chunk set per (version, chunking)."""
+
+    def handle_output(self, context: dg.OutputContext, obj: ChunkStream) -> None:
+        counts: Counter[str] = Counter()
+        started = time.monotonic()
+        for group in _groups(obj):
+            counts.update(_store(obj, group))
+        with obj.lease.reading() as connection:
+            totals = chunks.totals(connection, corpus_id=obj.lease.batch.corpus_id, chunking_fp=obj.index.chunking_fp)
+        documents = counts["documents"]
+        context.add_output_metadata(
+            {
+                "documents_chunked": documents,
+                "documents_failed": counts["failed"],
+                "chunks": counts["chunks"],
+                "tokens": counts["tokens"],
+                "coverage": round(counts["coverage_permille"] / 1000 / documents, 3) if documents else 1.0,
+                "corpus_documents_total": totals.documents,
+                "seconds": round(time.monotonic() - started, 3),
+            }
+        )
+
+    def load_input(self, context: dg.InputContext) -> ChunksToEmbed:
+        """Return what the batch owes to the model that the consuming asset names in its input's metadata."""
+        work = work_of(context.step_context.run_id)
+        lease, index = work.of_model((context.definition_metadata or {})["model"])
+        return ChunksToEmbed(lease, index)
+
+
+def _groups(stream: ChunkStream) -> Iterator[list[ChunkOutcome]]:
+    """Yield outcomes in groups that are worth a transaction."""
+    group: list[ChunkOutcome] = []
+    opened = time.monotonic()
+    for outcome in stream.outcomes:
+        group.append(outcome)
+        if len(group) >= GROUP_DOCUMENTS or time.monotonic() - opened >= GROUP_SECONDS:
+            yield group
+            group, opened = [], time.monotonic()
+    if group:
+        yield group
+
+
+def _store(stream: ChunkStream, group: Sequence[ChunkOutcome]) -> Counter[str]:
+    """Write one group in one fenced transaction and return what was counted."""
+    batch_id = stream.lease.batch.batch_id
+    done = [outcome.chunked for outcome in group if outcome.chunked is not None]
+    failed = [outcome for outcome in group if outcome.error is not None and outcome.version.item_id is not None]
+    with stream.lease.transaction() as connection:
+        chunks.store(connection, batch_id=batch_id, chunking_fp=stream.index.chunking_fp, versions=done)
+        ended = stream.lease.end_items(connection, [_end(outcome) for outcome in failed])
+    observe(ended)
+    pieces = [chunk for chunked in done for chunk in chunked.document.chunks]
+    metrics.chunks.labels("stored").inc(len(pieces))
+    return Counter(
+        documents=len(done),
+        failed=len(failed),
+        chunks=len(pieces),
+        tokens=sum(chunk.token_count for chunk in pieces),
+        coverage_permille=round(1000 * sum(chunked.document.coverage for chunked in done)),
+    )
+
+
+def _end(outcome: ChunkOutcome) -> ItemEnd:
+    assert outcome.error is not None
+    assert outcome.version.item_id is not None
+    return ItemEnd(
+        item_id=outcome.version.item_id,
+        status=ItemStatus.FAILED,
+        failed_stage=Stage.CHUNKING,
+        error=outcome.error.as_record(),
+    )

@@ -1,0 +1,65 @@
+"""The Dagster resource that embeds a batch's missing texts: requests filled across pages, a few at once, behind the breaker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+import dagster as dg
+
+from resources.embedding.batching import pack
+from resources.embedding.client import BatchEmbedded, EmbeddingClient
+from resources.embedding.registry import Model
+from resources.errors import EmbeddingUnavailableError
+from resources.orchestration.runtime import Runtime, runtime
+from resources.orchestration.streams import ChunksToEmbed, EmbeddedTexts, VectorStream
+from resources.orchestration.vector_plan import VectorPlan
+
+
+class EmbeddingResource(dg.ConfigurableResource[Any]):
+    """Embeds through the OpenAI-compatible server. An outage ends the stream, not the run: the rest waits."""
+
+    def stream(self, chunks: ChunksToEmbed, model: Model) -> VectorStream:
+        """Return the vectors that the batch owes, answer by answer."""
+        rows = chunks.rows()
+        stream = VectorStream(lease=chunks.lease, index=chunks.index, chunks=rows, answers=())
+        stream.answers = _answers(runtime(), chunks, model, stream)
+        return stream
+
+
+def _answers(parts: Runtime, chunks: ChunksToEmbed, model: Model, stream: VectorStream) -> Iterator[EmbeddedTexts]:
+    owed = VectorPlan.of(stream.chunks).owed
+    settings = parts.settings.embedding
+    packs = pack(
+        ((chunk_hash, vector.token_count) for chunk_hash, vector in owed.items()),
+        max_tokens=settings.batch_tokens,
+        max_texts=settings.batch_texts,
+    )
+    source = ((hashes, chunks.texts(hashes)) for hashes in packs if stream.interruption is None)
+    client = parts.embedding(model)
+    for result in parts.loop.map(source, lambda item: _embed(client, *item), width=settings.concurrency):
+        if isinstance(result, EmbeddingUnavailableError):
+            stream.interruption = result  # what is under way still comes: it is paid for
+        else:
+            yield result
+
+
+async def _embed(
+    client: EmbeddingClient, hashes: Sequence[UUID], texts: Sequence[str]
+) -> EmbeddedTexts | EmbeddingUnavailableError:
+    try:
+        batch = await client.embed_batch(texts)
+    except EmbeddingUnavailableError as error:
+        return error
+    return _by_hash(hashes, batch)
+
+
+def _by_hash(hashes: Sequence[UUID], batch: BatchEmbedded) -> EmbeddedTexts:
+    kept = [position for position in range(len(hashes)) if position not in batch.rejected]
+    return EmbeddedTexts(
+        hashes=[hashes[position] for position in kept],
+        vectors=batch.vectors[kept],
+        rejected={hashes[position]: error for position, error in batch.rejected.items()},
+        tokens=batch.tokens,
+    )

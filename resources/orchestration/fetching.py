@@ -1,0 +1,41 @@
+"""The Dagster resource that fetches a batch's pages, many at once, polite per host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Event
+from typing import Any
+
+import dagster as dg
+
+from resources.errors import ScrapingError
+from resources.orchestration.lease import Lease
+from resources.orchestration.runtime import runtime
+from resources.orchestration.streams import FetchOutcome, FetchStream
+from resources.postgres import pages
+from resources.postgres.pages import FetchItem
+
+FETCHES_AT_ONCE = 16
+
+
+class FetchResource(dg.ConfigurableResource[Any]):
+    """Turns the items of a lease into fetched pages. An item's error is its own: it never fails its batch."""
+
+    def stream(self, lease: Lease) -> FetchStream:
+        """Return the outcomes of all items of the batch that have no bytes yet."""
+        with lease.reading() as connection:
+            items = pages.fetch_items(connection, batch_id=lease.batch.batch_id)
+        stopped = Event()
+        source = (item for item in items if not stopped.is_set())
+        outcomes: Iterator[FetchOutcome] = iter(())
+        if items:
+            outcomes = runtime().loop.map(source, _fetch, width=FETCHES_AT_ONCE)
+        return FetchStream(lease=lease, items=items, outcomes=outcomes, stopped=stopped)
+
+
+async def _fetch(item: FetchItem) -> FetchOutcome:
+    try:
+        page = await runtime().fetcher.fetch(item.url, etag=item.etag, last_modified=item.last_modified)
+    except ScrapingError as error:
+        return FetchOutcome(item=item, error=error)
+    return FetchOutcome(item=item, page=page)

@@ -1,0 +1,159 @@
+"""The lease of a batch while a run works on it: begun once, renewed by a thread, checked by every write."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from resources.errors import DatabaseUnavailableError, LeaseLostError
+from resources.postgres import batches, items
+from resources.postgres.batches import Batch
+from resources.postgres.database import Database
+from resources.postgres.items import EndedItem, ItemEnd
+from resources.settings import PipelineSettings
+from resources.telemetry import metrics
+from resources.types import BatchState, ItemStatus, Stage
+
+logger = logging.getLogger("cixml.lease")
+
+
+class Lease:
+    """One batch in the hands of one run."""
+
+    def __init__(
+        self, batch: Batch, run_id: str, *, database: Database, heartbeat: Database, settings: PipelineSettings
+    ) -> None:
+        self.batch = batch
+        self.run_id = run_id
+        self._database = database
+        self._heartbeat = heartbeat
+        self._settings = settings
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name=f"cixml-lease-{batch.batch_id}", daemon=True)
+        self._thread.start()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection[TupleRow]]:
+        """Open a fenced transaction. Raises LeaseLostError when another attempt owns the batch: nothing is written."""
+        with self._database.transaction() as connection:
+            batches.fence(connection, batch_id=self.batch.batch_id, run_id=self.run_id)
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection[TupleRow]]:
+        """Open a transaction that only reads."""
+        with self._database.transaction() as connection:
+            yield connection
+
+    def end_items(self, connection: Connection[TupleRow], ends: Sequence[ItemEnd]) -> list[EndedItem]:
+        """End items in the caller's transaction; `observe` the result after it has committed."""
+        return items.end(connection, batch_id=self.batch.batch_id, ends=ends)
+
+    def release(
+        self,
+        connection: Connection[TupleRow],
+        item_ids: Sequence[UUID],
+        *,
+        delay_seconds: float = 0.0,
+        reason: str | None = None,
+        counts_attempt: bool = False,
+    ) -> None:
+        """Give items back to the queue; see `items.release`."""
+        items.release(
+            connection,
+            batch_id=self.batch.batch_id,
+            item_ids=item_ids,
+            delay_seconds=delay_seconds,
+            reason=reason,
+            counts_attempt=counts_attempt,
+        )
+
+    def others_wait(self) -> bool:
+        """Return whether another caller's item could be worked on now."""
+        with self.reading() as connection:
+            return batches.others_wait(connection, batch_id=self.batch.batch_id)
+
+    def close(self) -> None:
+        """End the batch. What its run left open goes back to the queue, or ends when its attempts are used up."""
+        self._is_over.set()
+        self._thread.join()
+        try:
+            with self.transaction() as connection:
+                ended = give_up(connection, self.batch.batch_id, BatchState.DONE, self._settings)
+            observe(ended)
+        except LeaseLostError:
+            logger.warning("batch %s was taken over before its run ended", self.batch.batch_id)
+        finally:
+            self._heartbeat.close()
+
+    def _renew(self) -> None:
+        while not self._is_over.wait(self._settings.heartbeat_seconds):
+            try:
+                with self._heartbeat.session() as connection:
+                    is_ours = batches.beat(
+                        connection,
+                        batch_id=self.batch.batch_id,
+                        run_id=self.run_id,
+                        lease_seconds=self._settings.lease_seconds,
+                    )
+            except DatabaseUnavailableError as error:
+                logger.warning("batch %s: a heartbeat is missed: %s", self.batch.batch_id, error)
+                continue
+            if not is_ours:
+                logger.warning("batch %s is lost: the next write will say so", self.batch.batch_id)
+                return
+
+
+def give_up(
+    connection: Connection[TupleRow], batch_id: UUID, state: BatchState, settings: PipelineSettings
+) -> list[EndedItem]:
+    """End a batch whatever is left of it: open items are tried again with a backoff, exhausted ones are dead letters.
+
+    The try that `begin` counted stays counted; a claim that no run began has counted none.
+    """
+    open_items = batches.open_items(connection, batch_id=batch_id)
+    exhausted = [item for item in open_items if item.attempts >= settings.max_attempts]
+    ended = items.end(
+        connection,
+        batch_id=batch_id,
+        ends=[
+            ItemEnd(
+                item_id=item.item_id,
+                status=ItemStatus.FAILED,
+                failed_stage=Stage(item.status) if item.status in set(Stage) else Stage.SCRAPING,
+                error={
+                    "code": "attempts_exhausted",
+                    "retryable": True,
+                    "detail": f"The work on this page ended early {item.attempts} times.",
+                },
+            )
+            for item in exhausted
+        ],
+    )
+    for item in open_items:
+        if item not in exhausted:
+            items.release(
+                connection,
+                batch_id=batch_id,
+                item_ids=[item.item_id],
+                delay_seconds=0.0 if item.attempts <= 1 else min(60.0, 2.0**item.attempts),
+                reason=None,
+                counts_attempt=True,
+            )
+    batches.finish(connection, batch_id=batch_id, state=state)
+    return ended
+
+
+def observe(ended: Sequence[EndedItem]) -> None:
+    """Count ended items, after their commit."""
+    for item in ended:
+        stage = item.failed_stage or Stage.EMBEDDING
+        metrics.items.labels(stage, item.status, item.code or "").inc()
+        if item.status in (ItemStatus.INDEXED, ItemStatus.UNCHANGED):
+            metrics.submit_to_searchable_seconds.observe(item.age_seconds)

@@ -1,0 +1,121 @@
+"""`python -m resources.orchestration.lifeline`: gives back the work of runs that died, and closes their Dagster runs.
+
+Not a job of the queue it rescues. More than one may run: the advisory lock lets one work at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+
+from resources.errors import CixmlError, DatabaseUnavailableError
+from resources.orchestration import tags
+from resources.orchestration.lease import give_up, observe
+from resources.orchestration.runtime import Runtime, runtime
+from resources.postgres import batches, locks
+from resources.postgres.batches import ExpiredBatch
+from resources.telemetry import metrics
+from resources.telemetry.logs import configure_logging
+from resources.types import BatchState
+
+LOCK_KEY = 0x6C6966656C696E65  # "lifeline"
+SWEEP_SECONDS = 30.0
+UNDER_WAY = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+logger = logging.getLogger("cixml.lifeline")
+
+
+class Lifeline:
+    """One look at a time; `run` looks every `reaper_seconds` until it is told to stop."""
+
+    def __init__(self, parts: Runtime, instance: DagsterInstance) -> None:
+        self._parts = parts
+        self._instance = instance
+        self._settings = parts.settings.pipeline
+        self._swept_at = 0.0
+
+    def run(self, stopped: threading.Event) -> None:
+        """Look until `stopped`. An outage of Postgres is waited out."""
+        while not stopped.wait(self._settings.reaper_seconds):
+            try:
+                self.look()
+            except DatabaseUnavailableError as error:
+                logger.warning("%s", error.message)
+
+    def look(self) -> None:
+        """Reap expired batches and close their runs; now and then sweep runs whose end nobody reported."""
+        with self._parts.database.session() as connection:
+            if not locks.try_lock(connection, key=LOCK_KEY):
+                return
+        for batch in self.reap():
+            self._close_run_of(batch)
+        if time.monotonic() - self._swept_at > SWEEP_SECONDS:
+            self._swept_at = time.monotonic()
+            self.sweep()
+
+    def reap(self) -> list[ExpiredBatch]:
+        """Give the items of expired batches back, in one transaction; return those batches."""
+        ended = []
+        with self._parts.database.transaction() as connection:
+            expired = batches.expired(connection)
+            for batch in expired:
+                ended += give_up(connection, batch.batch_id, BatchState.LOST, self._settings)
+        observe(ended)
+        for batch in expired:
+            metrics.rescued.inc()
+            logger.warning("batch %s was %s and stopped beating: its items are back", batch.batch_id, batch.state)
+        return expired
+
+    def sweep(self) -> None:
+        """Close runs that are under way for Dagster although their batch has ended, or that never made one."""
+        before = datetime.now(UTC) - timedelta(seconds=2 * self._settings.dispatch_seconds)
+        runs = self._instance.get_runs(RunsFilter(statuses=UNDER_WAY, updated_before=before), limit=100)
+        with self._parts.database.transaction() as connection:
+            known = batches.of_runs(connection, run_ids=[run.run_id for run in runs])
+        for run in runs:
+            found = known.get(run.run_id)
+            if found is None or (found.is_over and found.finished_at is not None and found.finished_at < before):
+                self._close(run)
+
+    def _close_run_of(self, batch: ExpiredBatch) -> None:
+        """Close the run of a lost batch; one that never began is found by its tag."""
+        found = (
+            RunsFilter(run_ids=[batch.run_id]) if batch.run_id else RunsFilter(tags={tags.BATCH: str(batch.batch_id)})
+        )
+        for run in self._instance.get_runs(found):
+            self._close(run)
+
+    def _close(self, run: DagsterRun) -> None:
+        if run.is_finished:
+            return
+        message = "Its worker stopped beating; what it had not finished went back to the queue."
+        if run.status == DagsterRunStatus.CANCELING:
+            self._instance.report_run_canceled(run, message)
+        else:
+            self._instance.report_run_failed(run, message)
+        logger.warning("run %s is closed", run.run_id)
+
+
+def main() -> int:
+    """Run until SIGTERM."""
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    try:
+        parts = runtime()
+        configure_logging(parts.settings.log_level, json=False)
+        with DagsterInstance.get() as instance:
+            Lifeline(parts, instance).run(stopped)
+    except CixmlError as error:
+        print(f"lifeline: {error.message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""Stores fetched pages as they come, and hands the batch's unchunked versions on."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from resources.orchestration.lease import observe
+from resources.orchestration.streams import FetchOutcome, FetchStream, PageToChunk
+from resources.orchestration.work import work_of
+from resources.postgres import pages
+from resources.postgres.items import ItemEnd
+from resources.settings import Settings
+from resources.telemetry import metrics
+from resources.types import ItemStatus, Stage
+
+GROUP_PAGES = 25
+GROUP_BYTES = 4 * 2**20
+GROUP_SECONDS = 0.25
+BODIES_AT_ONCE = 8
+RETRY_BASE_SECONDS = 2.0
+RETRY_CAP_SECONDS = 60.0
+
+
+class PageIOManager(dg.ConfigurableIOManager):
+    """Postgres: bytes once per sha256, a document and a version per page."""
+
+    def handle_output(self, context: dg.OutputContext, obj: FetchStream | None) -> None:
+        counts: Counter[str] = Counter()
+        started = time.monotonic()
+        if obj is not None:
+            settings = work_of(context.run_id).parts.settings
+            for group in _groups(obj):
+                counts.update(_store(obj, group, settings))
+                _yield_turn(obj, time.monotonic() - started, settings)
+            _release_unstarted(obj, counts)
+        context.add_output_metadata(
+            {
+                "pages_fetched": counts["fetched"],
+                "pages_unchanged": counts["unchanged"],
+                "pages_failed": counts["failed"],
+                "pages_retried": counts["retried"],
+                "pages_released": counts["released"],
+                "bytes": counts["bytes"],
+                "seconds": round(time.monotonic() - started, 3),
+            }
+        )
+
+    def load_input(self, context: dg.InputContext) -> PagesToChunk:
+        return PagesToChunk(context.step_context.run_id)
+
+
+class PagesToChunk:
+    """The batch's versions that lack their chunk set, largest first; may be iterated again.
+
+    Bodies come a few at a time in short transactions: none is open while a page is extracted.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+
+    def __iter__(self) -> Iterator[PageToChunk]:
+        lease, index = work_of(self._run_id).of_model(None)
+        with lease.reading() as connection:
+            versions = pages.versions_to_chunk(connection, batch_id=lease.batch.batch_id, chunking_fp=index.chunking_fp)
+        for start in range(0, len(versions), BODIES_AT_ONCE):
+            group = versions[start : start + BODIES_AT_ONCE]
+            with lease.reading() as connection:
+                found = pages.bodies(connection, version_ids=[version.document_version_id for version in group])
+            for version in group:
+                yield PageToChunk(version=version, body=found[version.document_version_id])
+
+
+def _groups(stream: FetchStream) -> Iterator[list[FetchOutcome]]:
+    """Yield outcomes in groups that are worth a transaction: by number, bytes or time."""
+    group: list[FetchOutcome] = []
+    size, opened = 0, time.monotonic()
+    for outcome in stream:
+        group.append(outcome)
+        size += len(outcome.page.body or b"") if outcome.page else 0
+        if len(group) >= GROUP_PAGES or size >= GROUP_BYTES or time.monotonic() - opened >= GROUP_SECONDS:
+            yield group
+            group, size, opened = [], 0, time.monotonic()
+    if group:
+        yield group
+
+
+def _store(stream: FetchStream, group: Sequence[FetchOutcome], settings: Settings) -> Counter[str]:
+    """Write one group in one fenced transaction and return what was counted."""
+    counts: Counter[str] = Counter()
+    new, ends, retries = [], [], []
+    for outcome in group:
+        kind = _kind(outcome, settings.fetch.max_attempts)
+        counts[kind] += 1
+        if kind == "fetched" and outcome.page is not None:
+            new.append((outcome.item, outcome.page))
+            counts["bytes"] += len(outcome.page.body or b"")
+        elif kind == "retried":
+            retries.append(outcome)
+        else:
+            ends.append(_end(outcome))
+        metrics.fetch.labels(_label(outcome)).inc()
+    with stream.lease.transaction() as connection:
+        pages.store_pages(connection, new)
+        for end in ends:
+            if end.document_id is not None and end.fetched_at is not None:
+                pages.touch(connection, document_id=end.document_id, checked_at=end.fetched_at)
+        for outcome in retries:
+            _retry(stream, outcome, connection)
+        ended = stream.lease.end_items(connection, ends)
+    observe(ended)
+    return counts
+
+
+def _kind(outcome: FetchOutcome, max_attempts: int) -> str:
+    if outcome.error is not None:
+        return "retried" if outcome.error.retryable and outcome.item.attempts < max_attempts else "failed"
+    page = outcome.page
+    assert page is not None
+    is_same = page.is_unchanged or (page.body is not None and pages.sha256(page.body) == outcome.item.body_sha256)
+    return "unchanged" if is_same else "fetched"
+
+
+def _end(outcome: FetchOutcome) -> ItemEnd:
+    error, page = outcome.error, outcome.page
+    if error is not None:
+        return ItemEnd(
+            item_id=outcome.item.item_id,
+            status=ItemStatus.FAILED,
+            failed_stage=Stage.SCRAPING,
+            error=error.as_record(),
+            http_status=error.http_status,
+        )
+    assert page is not None
+    return ItemEnd(
+        item_id=outcome.item.item_id,
+        status=ItemStatus.UNCHANGED,
+        change="unchanged",
+        document_id=outcome.item.document_id,
+        http_status=page.status,
+        final_url=page.final_url,
+        robots=pages.robots_record(page.robots),
+        fetched_at=page.fetched_at,
+    )
+
+
+def _retry(stream: FetchStream, outcome: FetchOutcome, connection: Connection[TupleRow]) -> None:
+    """Put an item back with full jitter (RFC 9110 Retry-After first); hold its host when the host asked for it."""
+    error = outcome.error
+    assert error is not None
+    delay = random.uniform(0.5, min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2.0**outcome.item.attempts))  # noqa: S311
+    if error.retry_after_seconds is not None:
+        delay = max(delay, min(error.retry_after_seconds, RETRY_CAP_SECONDS))
+        pages.hold_host(connection, item_id=outcome.item.item_id, seconds=delay, reason=error.code)
+    stream.lease.release(
+        connection, [outcome.item.item_id], delay_seconds=delay, reason=error.code, counts_attempt=True
+    )
+
+
+def _label(outcome: FetchOutcome) -> str:
+    if outcome.error is not None:
+        return outcome.error.code
+    return str(outcome.page.status) if outcome.page else "unknown"
+
+
+def _yield_turn(stream: FetchStream, seconds: float, settings: Settings) -> None:
+    """Stop fetching when this run had its turn and somebody else waits."""
+    if not stream.is_stopped and seconds > settings.pipeline.turn_seconds and stream.lease.others_wait():
+        stream.stop()
+
+
+def _release_unstarted(stream: FetchStream, counts: Counter[str]) -> None:
+    unstarted = stream.unstarted
+    counts["released"] = len(unstarted)
+    if unstarted:
+        with stream.lease.transaction() as connection:
+            stream.lease.release(connection, unstarted, reason="turn_over")

@@ -1,0 +1,153 @@
+"""The pgvector IO manager: each answer of the embedding server is one transaction.
+
+COPY to a stage, upsert by hash, ledger; documents that became whole flip in the same commit, with their items and jobs.
+What a killed run had stored is not embedded again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from uuid import UUID
+
+import dagster as dg
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from resources.errors import EmbeddingRejectedError
+from resources.orchestration.lease import observe
+from resources.orchestration.streams import EmbeddedTexts, VectorStream
+from resources.orchestration.vector_plan import VectorPlan
+from resources.postgres import chunks, vectors
+from resources.postgres.items import EndedItem, ItemEnd
+from resources.postgres.vectors import FlippedItem, NewVector
+from resources.telemetry import metrics
+from resources.types import ItemStatus, Stage
+
+MIN_WAIT_SECONDS = 1.0
+
+
+class PgVectorIOManager(dg.ConfigurableIOManager):
+    """Writes a `VectorStream` into the vector relation of its index version."""
+
+    def handle_output(self, context: dg.OutputContext, obj: VectorStream) -> None:
+        writer = _Writer(obj)
+        started = time.monotonic()
+        writer.write()
+        batch = obj.lease.batch
+        with obj.lease.reading() as connection:
+            totals = chunks.totals(connection, corpus_id=batch.corpus_id, chunking_fp=obj.index.chunking_fp)
+        context.add_output_metadata(
+            {
+                "texts_embedded": writer.counts["texts"],
+                "embedding_tokens": writer.counts["tokens"],
+                "cached_tokens": writer.counts["cached_tokens"],
+                "documents_indexed": writer.counts["indexed"],
+                "documents_failed": writer.counts["failed"],
+                "documents_waiting": writer.counts["waiting"],
+                "corpus_documents_total": totals.documents,
+                "corpus_chunks_total": totals.chunks,
+                "corpus_tokens_total": totals.tokens,
+                "seconds": round(time.monotonic() - started, 3),
+            }
+            | ({"waits_for": obj.interruption.code} if obj.interruption else {})
+        )
+
+    def load_input(self, context: dg.InputContext) -> None:
+        """Return nothing: vectors are read by searches, in SQL."""
+
+
+class _Writer:
+    """Writes one stream."""
+
+    def __init__(self, stream: VectorStream) -> None:
+        self._stream = stream
+        self._plan = VectorPlan.of(stream.chunks)
+        self.counts: Counter[str] = Counter()
+        self._ended: list[EndedItem] = []
+
+    def write(self) -> None:
+        self._commit(None, self._plan.whole())
+        for answer in self._stream.answers:
+            failed = self._plan.refused(answer.rejected)
+            self._commit(answer, self._plan.stored(answer.hashes), failed)
+        self._wait_for_server()
+
+    def _commit(
+        self,
+        answer: EmbeddedTexts | None,
+        whole: Sequence[UUID],
+        failed: dict[UUID, EmbeddingRejectedError] | None = None,
+    ) -> None:
+        if answer is None and not whole:
+            return
+        lease, index = self._stream.lease, self._stream.index
+        with lease.transaction() as connection:
+            vectors.lock_corpus(connection, corpus_id=lease.batch.corpus_id)
+            if answer is not None:
+                vectors.store(connection, corpus_id=lease.batch.corpus_id, index=index, vectors=self._rows(answer))
+            ended = self._end(connection, whole, failed or {})
+        self._count(answer, ended)
+
+    def _end(
+        self, connection: Connection[TupleRow], whole: Sequence[UUID], failed: dict[UUID, EmbeddingRejectedError]
+    ) -> list[EndedItem]:
+        lease = self._stream.lease
+        flipped = vectors.flip(connection, batch_id=lease.batch.batch_id, index=self._stream.index, item_ids=whole)
+        ends = [self._indexed(item) for item in flipped] + [_refused(*pair) for pair in failed.items()]
+        return lease.end_items(connection, ends)
+
+    def _rows(self, answer: EmbeddedTexts) -> list[NewVector]:
+        return [
+            NewVector(
+                chunk_hash=chunk_hash,
+                caller_id=self._plan.owed[chunk_hash].caller_id,
+                token_count=self._plan.owed[chunk_hash].token_count,
+                embedding=vector,
+            )
+            for chunk_hash, vector in zip(answer.hashes, answer.vectors, strict=True)
+        ]
+
+    def _indexed(self, item: FlippedItem) -> ItemEnd:
+        usage = self._plan.usage[item.item_id]
+        metrics.chunks.labels("added").inc(item.added)
+        metrics.chunks.labels("kept").inc(item.kept)
+        metrics.chunks.labels("removed").inc(item.removed)
+        return ItemEnd(
+            item_id=item.item_id,
+            status=ItemStatus.INDEXED,
+            chunks_added=item.added,
+            chunks_kept=item.kept,
+            chunks_removed=item.removed,
+            embedding_tokens=usage.embedding_tokens,
+            cached_tokens=usage.cached_tokens,
+        )
+
+    def _count(self, answer: EmbeddedTexts | None, ended: Sequence[EndedItem]) -> None:
+        observe(ended)
+        for item in ended:
+            self.counts["indexed" if item.status is ItemStatus.INDEXED else "failed"] += 1
+            if item.item_id in self._plan.usage:
+                self.counts["cached_tokens"] += self._plan.usage[item.item_id].cached_tokens
+        if answer is not None:
+            self.counts["texts"] += len(answer.hashes)
+            self.counts["tokens"] += answer.tokens
+
+    def _wait_for_server(self) -> None:
+        """Give back what the embedding server did not answer for: it waits, and the try does not count."""
+        error = self._stream.interruption
+        waiting = self._plan.unfinished()
+        self.counts["waiting"] = len(waiting)
+        if error is not None and waiting:
+            with self._stream.lease.transaction() as connection:
+                self._stream.lease.release(
+                    connection,
+                    waiting,
+                    delay_seconds=max(MIN_WAIT_SECONDS, error.retry_after_seconds),
+                    reason=error.code,
+                )
+
+
+def _refused(item_id: UUID, error: EmbeddingRejectedError) -> ItemEnd:
+    return ItemEnd(item_id=item_id, status=ItemStatus.FAILED, failed_stage=Stage.EMBEDDING, error=error.as_record())

@@ -1,0 +1,129 @@
+"""What flows between the assets: streams that are read once while they are written, never a list of a whole corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+
+from resources.errors import ChunkingError, EmbeddingRejectedError, EmbeddingUnavailableError, ScrapingError
+from resources.orchestration.lease import Lease
+from resources.postgres import chunks
+from resources.postgres.batches import IndexVersion
+from resources.postgres.chunks import BatchChunk, ChunkedVersion
+from resources.postgres.pages import FetchItem, VersionBody, VersionToChunk
+from resources.types import FetchedPage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchOutcome:
+    """One item fetched, or why not."""
+
+    item: FetchItem
+    page: FetchedPage | None = None
+    error: ScrapingError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageToChunk:
+    """A version that lacks its chunk set, with its bytes."""
+
+    version: VersionToChunk
+    body: VersionBody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkOutcome:
+    """One version cut, or why not."""
+
+    version: VersionToChunk
+    chunked: ChunkedVersion | None = None
+    error: ChunkingError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedTexts:
+    """One answer of the embedding server: row i is the vector of `hashes[i]`; refused texts are in `rejected` alone."""
+
+    hashes: Sequence[UUID]
+    vectors: npt.NDArray[np.float32]
+    rejected: Mapping[UUID, EmbeddingRejectedError] = field(default_factory=dict)
+    tokens: int = 0
+
+
+class FetchStream:
+    """The outcomes of a batch's fetches. After `stop()` no further item is started; `unstarted` says which were not."""
+
+    def __init__(
+        self, *, lease: Lease, items: Sequence[FetchItem], outcomes: Iterable[FetchOutcome], stopped: Event
+    ) -> None:
+        self.lease = lease
+        self._items = items
+        self._outcomes = outcomes
+        self._stopped = stopped
+        self._seen: set[UUID] = set()
+
+    def __iter__(self) -> Iterator[FetchOutcome]:
+        for outcome in self._outcomes:
+            self._seen.add(outcome.item.item_id)
+            yield outcome
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._stopped.is_set()
+
+    @property
+    def unstarted(self) -> list[UUID]:
+        """Return the items without an outcome, once the stream was read to its end."""
+        return [item.item_id for item in self._items if item.item_id not in self._seen]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkStream:
+    """The outcomes of a batch's extraction."""
+
+    lease: Lease
+    index: IndexVersion
+    outcomes: Iterable[ChunkOutcome]
+
+
+class ChunksToEmbed:
+    """The chunks of a batch's documents for one index version; texts are read a few at a time, when they are sent."""
+
+    def __init__(self, lease: Lease, index: IndexVersion) -> None:
+        self.lease = lease
+        self.index = index
+
+    def rows(self) -> list[BatchChunk]:
+        """Return every chunk, and whether its vector is stored."""
+        with self.lease.reading() as connection:
+            return chunks.of_batch(
+                connection,
+                batch_id=self.lease.batch.batch_id,
+                chunking_fp=self.index.chunking_fp,
+                relation=self.index.relation,
+            )
+
+    def texts(self, hashes: Sequence[UUID]) -> list[str]:
+        """Return the texts of `hashes`, in that order."""
+        with self.lease.reading() as connection:
+            found = chunks.texts(connection, corpus_id=self.lease.batch.corpus_id, hashes=hashes)
+        return [found[chunk_hash] for chunk_hash in hashes]
+
+
+@dataclass(slots=True, kw_only=True)
+class VectorStream:
+    """The answers of the embedding server for a batch's missing chunks, and what cut the stream short, if anything."""
+
+    lease: Lease
+    index: IndexVersion
+    chunks: Sequence[BatchChunk]
+    answers: Iterable[EmbeddedTexts]
+    interruption: EmbeddingUnavailableError | None = None

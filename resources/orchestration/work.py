@@ -1,0 +1,159 @@
+"""The Dagster resource that gives a run its work: the batch of its tag, or one it makes itself.
+
+A sensor's run carries `cixml/batch`. A run from the UI or a backfill makes its own: `raw_pages` takes the documents due
+for refresh, the other assets what lacks chunks or vectors. Every asset asks here, so a run that can't be killed half-way
+and repeated does not exist.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from resources.errors import ConfigurationError
+from resources.orchestration import tags
+from resources.orchestration.lease import Lease
+from resources.orchestration.runtime import Runtime, runtime
+from resources.postgres import batches
+from resources.postgres.batches import IndexVersion
+from resources.types import Corpus
+
+_open_works: dict[str, RunWork] = {}
+
+
+class RunWork:
+    """The leases of one run. The first is the run's batch; a backfill of another model gets one of its own."""
+
+    def __init__(self, run: dg.DagsterRun, parts: Runtime) -> None:
+        self._run = run
+        self._parts = parts
+        self._leases: dict[str | None, Lease] = {}
+        batch_id = run.tags.get(tags.BATCH)
+        if batch_id is not None:
+            self._begin(UUID(batch_id))
+
+    @property
+    def parts(self) -> Runtime:
+        return self._parts
+
+    def ingest(self, *, refresh_all: bool) -> Lease | None:
+        """Return the lease of the items to fetch; a run without a batch makes one of the documents due, or has none."""
+        if not self._leases:
+            self._open_refresh(refresh_all)
+        return self._leases.get(None)
+
+    def of_model(self, model: str | None) -> tuple[Lease, IndexVersion]:
+        """Return the lease of what `model` (None: the serving one) has to work on, and the index version it fills."""
+        lease = self._leases.get(None)
+        if lease is not None and model in (None, lease.batch.serving.model):
+            return lease, lease.batch.serving
+        index = self._index(model)
+        if model not in self._leases:
+            self._leases[model] = self._open_backfill(index)
+        return self._leases[model], index
+
+    def serving(self) -> tuple[Corpus, IndexVersion]:
+        """Return the run's corpus and the index version that answers its searches."""
+        return self._corpus, self._index(None)
+
+    def close(self) -> None:
+        """End every batch of the run."""
+        while self._leases:
+            self._leases.popitem()[1].close()
+
+    def _begin(self, batch_id: UUID) -> None:
+        settings = self._parts.settings.pipeline
+        with self._parts.database.transaction() as connection:
+            batches.begin(connection, batch_id=batch_id, run_id=self._run.run_id, lease_seconds=settings.lease_seconds)
+        self._leases[None] = self._lease(batch_id)
+
+    def _open_refresh(self, refresh_all: bool) -> None:
+        settings = self._parts.settings.pipeline
+        corpus = self._corpus
+        with self._parts.database.transaction() as connection:
+            batch_id = batches.open_refresh(
+                connection,
+                corpus_id=corpus.id,
+                run_id=self._run.run_id,
+                older_than_seconds=0.0 if refresh_all else settings.refresh_after_seconds,
+                limit=settings.refresh_items,
+                lease_seconds=settings.lease_seconds,
+            )
+        if batch_id is not None:
+            self._leases[None] = self._lease(batch_id)
+
+    def _open_backfill(self, index: IndexVersion) -> Lease:
+        settings = self._parts.settings.pipeline
+        with self._parts.database.transaction() as connection:
+            batch_id = batches.open_backfill(
+                connection,
+                corpus_id=self._corpus.id,
+                run_id=self._run.run_id,
+                index=index,
+                lease_seconds=settings.lease_seconds,
+            )
+        return self._lease(batch_id)
+
+    def _index(self, model: str | None) -> IndexVersion:
+        """Return the index version that `model` fills; a new model gets a `building` one beside the serving one."""
+        corpus = self._corpus
+        with self._parts.database.transaction() as connection:
+            serving = batches.serving_index(connection, corpus_id=corpus.id)
+            if model is None or model == serving.model:
+                return serving
+            if (found := batches.index_of_model(connection, corpus_id=corpus.id, model=model)) is not None:
+                return found
+            window = self._parts.registry.get(model).max_tokens
+            if serving.as_chunking.max_tokens > window:
+                raise ConfigurationError(
+                    f"{model} takes {window} tokens, the chunks of {corpus.partition_key} have up to "
+                    f"{serving.as_chunking.max_tokens}: cut the corpus smaller first"
+                )
+            return batches.create_building(connection, corpus_id=corpus.id, model=model, like=serving)
+
+    def _lease(self, batch_id: UUID) -> Lease:
+        with self._parts.database.transaction() as connection:
+            batch = batches.facts(connection, batch_id=batch_id)
+        return Lease(
+            batch,
+            self._run.run_id,
+            database=self._parts.database,
+            heartbeat=self._parts.new_database(),
+            settings=self._parts.settings.pipeline,
+        )
+
+    @cached_property
+    def _corpus(self) -> Corpus:
+        with self._parts.database.transaction() as connection:
+            return batches.corpus_of_partition(connection, partition_key=self._run.tags[tags.PARTITION])
+
+
+class WorkResource(dg.ConfigurableResource[Any]):
+    """Opens the run's work before its first step, closes it after its last."""
+
+    _run_id: str = PrivateAttr(default="")
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        run = context.run
+        if run is None:
+            raise ConfigurationError("the work resource needs a Dagster run")
+        self._run_id = run.run_id
+        _open_works[run.run_id] = RunWork(run, runtime())
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        work = _open_works.pop(self._run_id, None)
+        if work is not None:
+            work.close()
+
+    @property
+    def of_run(self) -> RunWork:
+        return work_of(self._run_id)
+
+
+def work_of(run_id: str) -> RunWork:
+    """Return the open work of a run of this process: IO managers are built apart from the assets' resources."""
+    return _open_works[run_id]

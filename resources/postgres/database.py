@@ -1,0 +1,63 @@
+"""A pipeline process's connection: kept open between runs, made anew when it broke. Pool and async side: pool.py."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from pgvector.psycopg import register_vector
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from resources.errors import DatabaseUnavailableError
+
+CONNECT_TIMEOUT_SECONDS = 5
+IDLE_TRANSACTION_SECONDS = 60
+logger = logging.getLogger("cixml.postgres")
+
+
+class Database:
+    """One connection of the pipeline's login. For one thread at a time."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: Connection[TupleRow] | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection[TupleRow]]:
+        """Open a transaction. Raises DatabaseUnavailableError when Postgres does not answer; nothing is written then."""
+        try:
+            connection = self._ready()
+            with connection.transaction():
+                yield connection
+        except psycopg.OperationalError as error:
+            self.close()
+            raise DatabaseUnavailableError(f"The database does not answer: {type(error).__name__}") from error
+
+    @contextmanager
+    def session(self) -> Iterator[Connection[TupleRow]]:
+        """Hand out the connection outside a transaction (LISTEN, one statement). Raises DatabaseUnavailableError."""
+        try:
+            yield self._ready()
+        except psycopg.OperationalError as error:
+            self.close()
+            raise DatabaseUnavailableError(f"The database does not answer: {type(error).__name__}") from error
+
+    def close(self) -> None:
+        """Drop the connection; the next use opens one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _ready(self) -> Connection[TupleRow]:
+        if self._connection is None or self._connection.closed or self._connection.broken:
+            self._connection = psycopg.connect(
+                self._url,
+                autocommit=True,
+                connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                options=f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION_SECONDS}s",
+            )
+            register_vector(self._connection)  # before the first cursor: an earlier one does not know halfvec
+        return self._connection

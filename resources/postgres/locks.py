@@ -1,0 +1,14 @@
+"""Session advisory locks: held by a process as long as its connection lives."""
+
+from __future__ import annotations
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from resources.postgres.queries import query
+
+
+def try_lock(connection: Connection[TupleRow], *, key: int) -> bool:
+    """Take the lock unless another session holds it. Taking it again in the same session is fine."""
+    row = connection.execute(query("try_session_lock"), {"key": key}).fetchone()
+    return bool(row and row[0])

@@ -1,0 +1,1 @@
+LISTEN cixml_jobs

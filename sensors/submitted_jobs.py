@@ -1,0 +1,134 @@
+"""Turns queued items into runs. Each evaluation waits on LISTEN: the daemon's own loop can't be faster than 5 s.
+
+Several copies, since one that has just returned is armed again only at the next turn of that loop; one of eight is
+always listening (with four, a burst waited up to 1.4 s).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+
+import dagster as dg
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from resources.errors import DatabaseUnavailableError
+from resources.orchestration import tags
+from resources.orchestration.runtime import runtime
+from resources.postgres import claims
+from resources.postgres.claims import ClaimedBatch
+from resources.postgres.database import Database
+from resources.postgres.listening import listen, wait_for_work
+from resources.settings import PipelineSettings
+from sensors.planning import plan_batches
+
+COPIES = 8
+LONGEST_LOOK_SECONDS = 5.0
+"""A slot that a dead worker held, or a host's pause that another process set, sends no notification: look again."""
+Jobs = Mapping[str, dg.UnresolvedAssetJobDefinition]
+logger = logging.getLogger("cixml.sensor")
+
+
+def submitted_jobs_sensors(*, jobs: Jobs, partitions: dg.DynamicPartitionsDefinition) -> list[dg.SensorDefinition]:
+    """Return the copies of the sensor. `jobs` has the job of each model."""
+    requests = RunRequests(jobs, partitions)
+    return [_sensor(number, requests) for number in range(1, COPIES + 1)]
+
+
+class RunRequests:
+    """Makes run requests of claimed batches; registers a partition this process has not seen."""
+
+    def __init__(self, jobs: Jobs, partitions: dg.DynamicPartitionsDefinition) -> None:
+        self.jobs = jobs
+        self._partitions = partitions
+        self._registered: set[str] = set()
+
+    def of(self, claimed: Sequence[ClaimedBatch]) -> dg.SensorResult:
+        """Return one run per batch. The run key is the batch's id: a repeated tick launches nothing twice."""
+        new = sorted({batch.partition_key for batch in claimed} - self._registered)
+        self._registered.update(new)
+        return dg.SensorResult(
+            run_requests=[self._request(batch) for batch in claimed],
+            dynamic_partitions_requests=[self._partitions.build_add_request(new)] if new else [],
+        )
+
+    def _request(self, batch: ClaimedBatch) -> dg.RunRequest:
+        """The partition goes in as a tag: `partition_key` would look it up through an instance of its own."""
+        return dg.RunRequest(
+            run_key=str(batch.batch_id),
+            job_name=self.jobs[batch.model].name,
+            tags={
+                tags.BATCH: str(batch.batch_id),
+                tags.CORPUS: batch.partition_key,
+                tags.PARTITION: batch.partition_key,
+                tags.QUEUE: tags.INGEST_QUEUE,
+                tags.MAX_RETRIES: "0",
+            },
+        )
+
+
+def _sensor(number: int, requests: RunRequests) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=f"submitted_jobs_sensor_{number}",
+        jobs=list(requests.jobs.values()),
+        minimum_interval_seconds=1,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Claims submitted pages by fair share over callers; starts a run for each batch of a corpus.",
+    )
+    def submitted_jobs_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        settings = runtime().settings.pipeline
+        try:
+            claimed = wait_and_claim(_database(number), settings, models=requests.jobs.keys())
+        except DatabaseUnavailableError as error:
+            logger.warning("%s", error.message)
+            return dg.SkipReason(error.message)
+        return requests.of(claimed) if claimed else dg.SkipReason("Nothing was submitted.")
+
+    return submitted_jobs_sensor
+
+
+def wait_and_claim(database: Database, settings: PipelineSettings, *, models: Iterable[str]) -> list[ClaimedBatch]:
+    """Claim what can run now, or wait for work up to `sensor_wait_seconds` and claim then."""
+    deadline = time.monotonic() + settings.sensor_wait_seconds
+    with database.session() as connection:
+        listen(connection)  # before the first look, or a notification is lost
+    while True:
+        with database.transaction() as connection:
+            claimed, pause = claim(connection, settings, models=models)
+        left = deadline - time.monotonic()
+        if claimed or left <= 0:
+            return claimed
+        with database.session() as connection:
+            wait_for_work(connection, seconds=min(left, pause))
+
+
+def claim(
+    connection: Connection[TupleRow], settings: PipelineSettings, *, models: Iterable[str]
+) -> tuple[list[ClaimedBatch], float]:
+    """Claim batches in this transaction; also return the seconds after which another look could find something."""
+    claims.lock_claims(connection)
+    capacity = claims.capacity(connection, small_batch_items=settings.small_batch_items)
+    limit = max(0, capacity.slots + 1 - capacity.open_batches) * settings.batch_items if capacity.slots else 0
+    items = claims.claimable_items(connection, models=list(models), limit=limit) if limit else []
+    claimed = [
+        claims.claim_batch(
+            connection,
+            corpus_id=planned.corpus_id,
+            item_ids=planned.item_ids,
+            dispatch_seconds=settings.dispatch_seconds,
+        )
+        for planned in plan_batches(
+            items, capacity, small_batch_items=settings.small_batch_items, batch_items=settings.batch_items
+        )
+    ]
+    next_ready = claims.seconds_to_next(connection)
+    return claimed, min(LONGEST_LOOK_SECONDS, LONGEST_LOOK_SECONDS if next_ready is None else next_ready + 0.01)
+
+
+@cache
+def _database(number: int) -> Database:
+    """Return the kept LISTEN connection of one copy."""
+    return runtime().new_database()
