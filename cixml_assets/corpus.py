@@ -2,9 +2,8 @@
 
 Bodies only say what flows; fetching, cutting and embedding are the resources', writing is the IO managers'.
 What a run works on is the batch of its work resource, never a whole corpus.
+(Dagster reads the annotations of assets, so they are not strings here.)
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
@@ -51,6 +50,7 @@ def raw_pages(config: RefreshConfig, work: WorkResource, fetch: FetchResource) -
     owners=OWNERS,
     kinds={"python", "postgres"},
     io_manager_key="chunk_io_manager",
+    ins={"raw_pages": dg.AssetIn(dagster_type=dg.Any)},  # a stream: Dagster has no type for it
     code_version="1",
 )
 def chunks(
@@ -73,7 +73,7 @@ def embeddings_of(model: Model) -> dg.AssetsDefinition:
         io_manager_key="pgvector_io_manager",
         ins={"chunks": dg.AssetIn(metadata={"model": model.id})},
         code_version="1",
-        description=f"Vectors of every chunk by {model.id} ({model.dimension} dimensions), keyed by the hash of the text.",
+        description=f"Vectors of every chunk by {model.id} ({model.dimension} dimensions), keyed by the text's hash.",
         metadata={"model": model.id, "dimension": model.dimension, "revision": model.revision},
     )
     def embeddings(chunks: ChunksToEmbed, embedding: EmbeddingResource) -> dg.MaterializeResult[Any]:

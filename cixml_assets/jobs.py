@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from resources.embedding.registry import Model
 
 
-def index_job_of(model: Model) -> dg.UnresolvedAssetJobDefinition:
+def index_job_of(model: Model) -> UnresolvedAssetJobDefinition:
     """Return the job that takes a batch from URL to searchable with one model, in one warm process."""
     keys = [dg.AssetKey("raw_pages"), dg.AssetKey("chunks"), dg.AssetKey(["embeddings", model.slug])]
     return dg.define_asset_job(

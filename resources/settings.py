@@ -144,6 +144,7 @@ class DagsterSettings(BaseModel):
     database_url: SecretStr | None = None
     host: str = "127.0.0.1"
     webserver_port: int = 3000
+    code_server_host: str = "127.0.0.1"
     code_server_port: int = 4000
     run_start_timeout_seconds: int = 120
 
@@ -212,7 +213,7 @@ class Settings(BaseSettings):
             (self.api.host, self.api.port),
             (self.api.metrics_host, self.api.metrics_port),
             (self.dagster.host, self.dagster.webserver_port),
-            (self.dagster.host, self.dagster.code_server_port),
+            (self.dagster.code_server_host, self.dagster.code_server_port),
         }
         return frozenset((host, port) for host, port in found if host and port)
 

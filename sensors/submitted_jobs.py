@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -28,7 +29,7 @@ from sensors.planning import plan_batches
 COPIES = 8
 LONGEST_LOOK_SECONDS = 5.0
 """A slot that a dead worker held, or a host's pause that another process set, sends no notification: look again."""
-Jobs = Mapping[str, dg.UnresolvedAssetJobDefinition]
+Jobs = Mapping[str, UnresolvedAssetJobDefinition]
 logger = logging.getLogger("cixml.sensor")
 
 

@@ -19,7 +19,7 @@ def make_celery(broker_url: str) -> Celery:
     """
     app = Celery("cixml", broker=broker_url)
     app.conf.update(
-        task_queues=[Queue(tags.INGEST_QUEUE), Queue(tags.BACKFILL_QUEUE)],
+        task_queues=[Queue(name) for name in (tags.INGEST_QUEUE, tags.BACKFILL_QUEUE)],  # type: ignore[no-untyped-call]
         task_default_queue=tags.BACKFILL_QUEUE,
         task_ignore_result=True,
         task_acks_late=False,

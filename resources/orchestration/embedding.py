@@ -1,4 +1,4 @@
-"""The Dagster resource that embeds a batch's missing texts: requests filled across pages, a few at once, behind the breaker."""
+"""The Dagster resource that embeds what a batch owes: requests filled across pages, a few at once, with a breaker."""
 
 from __future__ import annotations
 

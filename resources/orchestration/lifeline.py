@@ -112,7 +112,7 @@ def main() -> int:
         with DagsterInstance.get() as instance:
             Lifeline(parts, instance).run(stopped)
     except CixmlError as error:
-        print(f"lifeline: {error.message}", file=sys.stderr)
+        sys.stderr.write(f"lifeline: {error.message}\n")
         return 1
     return 0
 

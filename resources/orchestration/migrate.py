@@ -1,4 +1,4 @@
-"""`python -m resources.orchestration.migrate`: the product's schema, the mirror of models.toml, and Dagster's own tables."""
+"""`python -m resources.orchestration.migrate`: the schema, the mirror of models.toml, and Dagster's own tables."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def main() -> int:
         applied = migrate(settings, [_entry(model) for model in registry.models])
         create_dagster_tables(settings.require(settings.dagster.database_url, "CIXML_DAGSTER__DATABASE_URL"))
     except CixmlError as error:
-        print(f"migrate: {error.message}", file=sys.stderr)
+        sys.stderr.write(f"migrate: {error.message}\n")
         return 1
-    print(f"migrate: {len(applied)} applied" + "".join(f"\n  {name}" for name in applied))
+    sys.stdout.write(f"migrate: {len(applied)} applied\n" + "".join(f"  {name}\n" for name in applied))
     return 0
 
 

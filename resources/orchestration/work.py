@@ -1,8 +1,8 @@
 """The Dagster resource that gives a run its work: the batch of its tag, or one it makes itself.
 
 A sensor's run carries `cixml/batch`. A run from the UI or a backfill makes its own: `raw_pages` takes the documents due
-for refresh, the other assets what lacks chunks or vectors. Every asset asks here, so a run that can't be killed half-way
-and repeated does not exist.
+for refresh, the other assets what lacks chunks or vectors. What is done already is not asked for again, so every run
+may be killed and repeated.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
         slots = options.slots or settings.pipeline.worker_slots
         app = build(settings, queues=options.queues.split(","), slots=slots)
     except CixmlError as error:
-        print(f"worker: {error.message}", file=sys.stderr)
+        sys.stderr.write(f"worker: {error.message}\n")
         return 1
     importlib.import_module(DEFINITIONS)
     app.worker_main(

@@ -159,7 +159,7 @@ def open_refresh(
     limit: int,
     lease_seconds: float,
 ) -> UUID | None:
-    """Make a job of the documents that were not checked for `older_than_seconds`, leased by this run. None: nothing is due."""
+    """Make a job, leased by this run, of the documents not checked for `older_than_seconds`. None: nothing is due."""
     row = connection.execute(
         query("open_refresh_batch"),
         {

@@ -27,7 +27,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection[TupleRow]]:
-        """Open a transaction. Raises DatabaseUnavailableError when Postgres does not answer; nothing is written then."""
+        """Open a transaction. Raises DatabaseUnavailableError when Postgres does not answer: nothing was written."""
         try:
             connection = self._ready()
             with connection.transaction():

@@ -1,4 +1,4 @@
-"""The items of a batch: how one ends, waits or goes back to the queue. Each change is fenced by the caller's transaction."""
+"""The items of a batch: how one ends, waits or goes back to the queue. The caller's transaction is fenced."""
 
 from __future__ import annotations
 

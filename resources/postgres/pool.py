@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import LiteralString, TypeVar
+from uuid import UUID
 
 import psycopg
 from pgvector.psycopg import register_vector_async
@@ -67,7 +68,7 @@ async def caller_transaction(pool: Pool, caller_id: str) -> AsyncIterator[AsyncC
     Statements are pipelined: nothing waits for the server until a result is fetched.
     """
     async with connected(pool) as connection, connection.pipeline(), connection.transaction():
-        await connection.execute(query("set_caller"), [caller_id])
+        await connection.execute(query("set_caller"), [caller_id, ""])
         yield connection
 
 
@@ -78,13 +79,14 @@ async def fetch_as(
     parameters: Mapping[str, object],
     *,
     rows: AsyncRowFactory[Row],
+    corpus_id: UUID | None = None,
 ) -> list[Row]:
     """Run one reading statement as the caller, in one round trip.
 
-    Up to the pipeline's sync both statements are one transaction, so the setting is local to it.
+    With `corpus_id` policies show that corpus alone, if the caller may see it: they are cheaper then. Up to the pipeline's sync both statements are one transaction, so the setting is local to it.
     """
     async with connection.pipeline():
-        await connection.execute(query("set_caller"), [caller_id])
+        await connection.execute(query("set_caller"), [caller_id, corpus_id.hex if corpus_id else ""])
         cursor = connection.cursor(row_factory=rows)
         await cursor.execute(statement, parameters)
     return await cursor.fetchall()

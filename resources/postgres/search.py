@@ -79,7 +79,14 @@ async def search_exact(
         "top_k": top_k,
     }
     try:
-        rows = await fetch_as(connection, caller_id, _statement(index.relation), parameters, rows=class_row(_Row))
+        rows = await fetch_as(
+            connection,
+            caller_id,
+            _statement(index.relation),
+            parameters,
+            rows=class_row(_Row),
+            corpus_id=index.corpus_id,
+        )
     except errors.UndefinedTable:
         return None
     if not rows:

@@ -35,7 +35,7 @@ _STATEMENTS = (
     "CREATE POLICY owner_sees_all ON {table} TO CURRENT_USER USING (true)",
     "CREATE POLICY pipeline_sees_all ON {table} TO {pipeline} USING (true)",
     "CREATE POLICY rows_of_visible_corpora ON {table} TO {api} "
-    "USING (EXISTS (SELECT 1 FROM cixml.corpora c WHERE c.id = corpus_id))",
+    "USING (corpus_id = ANY ((SELECT cixml.visible_corpora())::uuid[]))",
     "GRANT SELECT ON {table} TO {api}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {pipeline}",
 )

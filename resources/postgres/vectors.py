@@ -44,7 +44,7 @@ def lock_corpus(connection: Connection[TupleRow], *, corpus_id: UUID) -> None:
 def store(
     connection: Connection[TupleRow], *, corpus_id: UUID, index: IndexVersion, vectors: Sequence[NewVector]
 ) -> None:
-    """Store vectors once per (corpus, hash), and one ledger row per (caller, model, hash). `register_vector` has run."""
+    """Store vectors once per (corpus, hash), one ledger row per (caller, model, hash). Needs `register_vector`."""
     if not vectors:
         return
     connection.execute(query("make_vector_stage"))
@@ -60,7 +60,7 @@ def store(
 def flip(
     connection: Connection[TupleRow], *, batch_id: UUID, index: IndexVersion, item_ids: Sequence[UUID]
 ) -> list[FlippedItem]:
-    """Make the items' documents live where every chunk has its vector, and return those; the others are not returned."""
+    """Make the items' documents live where every chunk has its vector, and return those, not the others."""
     if not item_ids:
         return []
     with connection.cursor(row_factory=class_row(FlippedItem)) as cursor:

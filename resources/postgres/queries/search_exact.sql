@@ -1,7 +1,8 @@
 -- Exact: the distance of every live chunk. Text is read for the winners alone. One row of nulls when nothing matches;
 -- no row when this index version no longer serves the corpus (a flip, a deletion): look it up again.
 WITH candidates AS MATERIALIZED (
-    SELECT s.id AS chunk_set_id, k.ordinal, e.embedding <#> %(vector)b AS distance
+    SELECT d.id AS document_id, d.live_version_id AS version_id, k.chunk_set_id, k.ordinal,
+           e.embedding <#> %(vector)b AS distance
     FROM cixml.documents d
     JOIN cixml.chunk_sets s ON s.document_version_id = d.live_version_id AND s.chunking_fp = %(chunking_fp)s
     JOIN cixml.chunks k ON k.chunk_set_id = s.id
@@ -17,9 +18,8 @@ JOIN cixml.corpora c ON c.id = x.corpus_id AND c.deleted_at IS NULL
 LEFT JOIN (
     winners w
     JOIN cixml.chunks k ON k.chunk_set_id = w.chunk_set_id AND k.ordinal = w.ordinal
-    JOIN cixml.chunk_sets s ON s.id = k.chunk_set_id
-    JOIN cixml.document_versions v ON v.id = s.document_version_id
-    JOIN cixml.documents d ON d.id = v.document_id
+    JOIN cixml.document_versions v ON v.id = w.version_id
+    JOIN cixml.documents d ON d.id = w.document_id
 ) ON true
 WHERE x.id = %(index_version)s AND x.state = 'serving'
 ORDER BY w.distance, w.chunk_set_id, w.ordinal
