@@ -32,10 +32,16 @@ class ApiUnavailableError(DependencyError):
 class Client:
     """Speaks to one API with one key; a context manager that closes its connections."""
 
-    def __init__(self, base_url: str, key: str, *, timeout_seconds: float = 30.0) -> None:
+    def __init__(
+        self, base_url: str, key: str, *, timeout_seconds: float = 30.0, transport: httpx.BaseTransport | None = None
+    ) -> None:
         self._base_url = base_url
         self._http = httpx.Client(
-            base_url=base_url, headers={"Authorization": f"Bearer {key}"}, timeout=timeout_seconds, trust_env=False
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=timeout_seconds,
+            transport=transport,
+            trust_env=False,  # a proxy for the outside must not get our own API's calls
         )
 
     def __enter__(self) -> Self:

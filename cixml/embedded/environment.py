@@ -47,7 +47,6 @@ def build_environment(home: Home, kept: Kept, user: Mapping[str, str] | None = N
         "CIXML_API__KEY_PEPPER": kept.key_pepper,
         "CIXML_DAGSTER__WEBSERVER_PORT": str(kept.ports["webserver"]),
         "CIXML_DAGSTER__CODE_SERVER_HOST": "127.0.0.1",
-        "CIXML_DAGSTER__CODE_SERVER_HOST": "127.0.0.1",
         "CIXML_DAGSTER__CODE_SERVER_PORT": str(kept.ports["code_server"]),
         "CIXML_EXTRACTOR__SOCKET": str((kept.sockets or home.run) / "extractor.sock"),
         "REDIS_URL": f"redis://:{kept.redis_password}@127.0.0.1:{kept.ports['redis']}/0",

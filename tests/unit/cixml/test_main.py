@@ -1,0 +1,70 @@
+"""The console script, as far as it needs no server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cixml import main
+from cixml.output import _without_password
+from resources.errors import ConfigurationError
+
+FIELDS = {
+    *("state", "api_url", "metrics_url", "dagster_url", "database_url", "redis_url", "embedding_url"),
+    *("supervisor_pid", "processes"),
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CIXML_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_status_of_a_new_folder_is_one_json_object_and_makes_no_file(home: Path) -> None:
+    result = CliRunner().invoke(main.app, ["status", "--json"])
+    found = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert set(found) == FIELDS
+    assert (found["state"], found["supervisor_pid"], found["processes"]) == ("stopped", None, [])
+    assert not home.exists()
+
+
+def test_down_of_a_stopped_stack_succeeds(home: Path) -> None:
+    assert CliRunner().invoke(main.app, ["down"]).exit_code == 0
+
+
+def test_a_new_key_stands_alone_on_the_last_line(home: Path) -> None:
+    result = CliRunner().invoke(main.app, ["keys", "create", "--name", "ci"])
+    assert result.stdout.splitlines()[-1].startswith("cixk_")
+    assert json.loads((home / "keys.json").read_text())[0]["name"] == "ci"
+
+
+def test_an_unknown_process_is_refused(home: Path) -> None:
+    result = CliRunner().invoke(main.app, ["up", "--only", "postgrez"])
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("command", [[], ["up"], ["down"], ["status"], ["migrate"], ["submit"], ["search"]])
+def test_every_help_has_an_example(command: list[str]) -> None:
+    assert "Example" in CliRunner().invoke(main.app, [*command, "--help"]).stdout
+
+
+def test_our_errors_are_one_line_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise ConfigurationError("CIXML_X is wrong")
+
+    monkeypatch.setattr(main, "app", fail)
+    with pytest.raises(SystemExit, match="1"):
+        main.run()
+    assert capsys.readouterr().err == "cixml: CIXML_X is wrong\n"
+
+
+def test_no_password_gets_onto_the_screen() -> None:
+    assert _without_password("redis://:secret@127.0.0.1:1/0") == "redis://:***@127.0.0.1:1/0"
+    assert _without_password("http://127.0.0.1:1") == "http://127.0.0.1:1"
