@@ -283,6 +283,7 @@ CREATE VIEW cixml.batch_documents WITH (security_invoker = true) AS
 -- planning and a scan of everybody's corpora.
 CREATE FUNCTION cixml.visible_corpora() RETURNS uuid[]
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = cixml, pg_temp
+    SET plan_cache_mode = force_generic_plan -- the login's custom plans would be made at each call: 0.19 ms, not 0.04
     AS $$
     DECLARE
         me  text := cixml.caller();
