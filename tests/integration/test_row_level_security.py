@@ -1,0 +1,189 @@
+"""The API's login sees the rows of the caller it names and nothing else, whatever it selects."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import pytest_asyncio
+from psycopg import errors, sql
+
+from resources.membership import caller_id_of
+from tests.api import ALICE, BOB, Api, index_document, running_api
+from tests.database import PEPPER, Database, database, postgres_server  # noqa: F401  # fixtures
+
+NOBODYS = {"models", "schema_migrations"}
+"""What is the same for all callers and names none of them."""
+
+
+@pytest_asyncio.fixture
+async def api(database: Database, tmp_path: Path) -> AsyncIterator[Api]:  # noqa: F811
+    async with running_api(database.settings(api={"keys_file": tmp_path / "keys.json"})) as found:
+        yield found
+
+
+@pytest.fixture
+def login(database: Database) -> Iterator[psycopg.Connection[Any]]:  # noqa: F811
+    with psycopg.connect(database.api_url) as connection:
+        yield connection
+
+
+@pytest_asyncio.fixture
+async def alices_corpus(api: Api, database: Database) -> str:  # noqa: F811
+    """Alice has a row in every table and view; returns her corpus's id."""
+    answer = await api.post("/v1/jobs", {"corpus": "docs", "urls": ["https://docs.example.com/a"]})
+    assert answer.status_code == 202
+    with psycopg.connect(database.pipeline_url) as pipeline:
+        index_document(pipeline, corpus="docs", owner=ALICE, url="https://docs.example.com/a", texts=["one", "two"])
+        alice = caller_id_of(ALICE, PEPPER)
+        corpus = pipeline.execute("SELECT id FROM cixml.corpora").fetchone()
+        assert corpus
+        for statement, values in (
+            ("INSERT INTO cixml.grants VALUES (%s, %s, 'owner')", [corpus[0], alice]),
+            ("INSERT INTO cixml.usage_ledger VALUES (%s, 1, uuidv7(), %s, 3)", [alice, corpus[0]]),
+            ("INSERT INTO cixml.workers (id, queues, slots) VALUES ('w', '{ingest}', 3)", []),
+            ("INSERT INTO cixml.hosts VALUES ('docs.example.com', now(), 'crawl delay')", []),
+            (
+                "INSERT INTO cixml.batches (kind, corpus_id, items, lease_until) VALUES ('ingest', %s, 1, now())",
+                [corpus[0]],
+            ),
+            (
+                "INSERT INTO cixml.leases (corpus_id, url_key, work, batch_id, item_id, caller_id) "
+                "SELECT i.corpus_id, i.url_key, 'ingest', b.id, i.id, i.caller_id "
+                "FROM cixml.job_items i, cixml.batches b",
+                [],
+            ),
+        ):
+            pipeline.execute(statement.encode(), values)
+    return str(corpus[0])
+
+
+def relations(database: Database) -> list[str]:  # noqa: F811
+    """Every table and view of the schema."""
+    with psycopg.connect(database.owner_url) as owner:
+        found = owner.execute(
+            "SELECT relname FROM pg_class "
+            "WHERE relnamespace = 'cixml'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')"
+        ).fetchall()
+    return sorted(row[0] for row in found)
+
+
+def seen(login: psycopg.Connection[Any], relation: str, *, caller: str, corpus_id: str = "") -> int:
+    """Count what the login sees of a relation, without a predicate; nothing where it may not select at all."""
+    with login.transaction(force_rollback=True):
+        login.execute(
+            "SELECT set_config('cixml.caller_id', %s, true), set_config('cixml.corpus_id', %s, true)",
+            [caller, corpus_id],
+        )
+        try:
+            with login.transaction():
+                row = login.execute(
+                    sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier("cixml", relation))
+                ).fetchone()
+        except errors.InsufficientPrivilege:
+            return 0
+    assert row
+    return int(row[0])
+
+
+async def test_another_caller_selects_nothing_from_any_table_or_view(
+    alices_corpus: str,
+    login: psycopg.Connection[Any],
+    database: Database,  # noqa: F811
+) -> None:
+    alice, bob = caller_id_of(ALICE, PEPPER), caller_id_of(BOB, PEPPER)
+    with psycopg.connect(database.pipeline_url) as pipeline:
+        empty = [
+            name
+            for name in relations(database)
+            if not pipeline.execute(
+                sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier("cixml", name))
+            ).fetchone()
+        ]
+    assert empty == [], "give Alice a row in each, or this test says nothing of them"
+
+    for name in set(relations(database)) - NOBODYS:
+        for caller in (bob, "", "c_nobody"):
+            for corpus_id in ("", alices_corpus):
+                assert seen(login, name, caller=caller, corpus_id=corpus_id) == 0, (name, caller, corpus_id)
+    visible = {name for name in set(relations(database)) - NOBODYS if seen(login, name, caller=alice)}
+    assert {"corpora", "jobs", "job_items", "documents", "chunks", "usage_ledger"} <= visible
+    assert any(name.startswith("vectors_") for name in visible)
+
+
+async def test_a_corpus_that_is_set_narrows_what_its_owner_sees(
+    api: Api, alices_corpus: str, login: psycopg.Connection[Any]
+) -> None:
+    await api.post("/v1/jobs", {"corpus": "other", "urls": ["https://docs.example.com/a"]})
+    alice = caller_id_of(ALICE, PEPPER)
+    assert seen(login, "index_versions", caller=alice) == 2
+    assert seen(login, "index_versions", caller=alice, corpus_id=alices_corpus) == 1
+
+
+async def test_a_grant_shows_the_corpus_and_its_text_to_another_caller(
+    alices_corpus: str,
+    login: psycopg.Connection[Any],
+    database: Database,  # noqa: F811
+) -> None:
+    bob = caller_id_of(BOB, PEPPER)
+    with psycopg.connect(database.pipeline_url) as pipeline:
+        pipeline.execute("INSERT INTO cixml.callers VALUES (%s, 'service')", [bob])
+        pipeline.execute("INSERT INTO cixml.grants VALUES (%s, %s, 'reader')", [alices_corpus, bob])
+    assert seen(login, "corpora", caller=bob) == 1
+    assert seen(login, "chunks", caller=bob) == 2
+    assert seen(login, "chunks", caller=bob, corpus_id=alices_corpus) == 2
+    assert seen(login, "jobs", caller=bob) == 0
+
+
+async def test_the_setting_ends_with_its_transaction(
+    api: Api,
+    alices_corpus: str,
+    database: Database,  # noqa: F811
+) -> None:
+    """A pooled connection that served Alice knows nothing of her when it serves the next one."""
+    pool = api.app.state.services.pool
+    await api.post("/v1/corpora/docs/search", {"query": "one"})
+    for _ in range(database.settings().api.pool_size):
+        async with pool.connection() as connection:
+            left = await (await connection.execute("SELECT cixml.caller(), count(*) FROM cixml.corpora")).fetchone()
+        assert left == (None, 0)
+
+
+@pytest.mark.parametrize("url", ["api_url", "pipeline_url"])
+async def test_no_login_may_pass_by_the_policies(database: Database, url: str) -> None:  # noqa: F811
+    with psycopg.connect(getattr(database, url)) as connection:
+        found = connection.execute(
+            "SELECT r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolcreatedb FROM pg_roles r "
+            "WHERE pg_has_role(current_user, r.oid, 'MEMBER')"
+        ).fetchall()
+    assert found
+    assert not any(any(row) for row in found)
+
+
+async def test_every_table_with_a_callers_data_has_forced_policies(database: Database) -> None:  # noqa: F811
+    with psycopg.connect(database.owner_url) as owner:
+        unguarded = owner.execute(
+            "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "
+            "WHERE c.relnamespace = 'cixml'::regnamespace AND c.relkind IN ('r', 'p') "
+            "AND a.attname IN ('caller_id', 'owner', 'corpus_id') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"
+        ).fetchall()
+    assert unguarded == []
+
+
+async def test_the_login_writes_rows_of_its_caller_alone(alices_corpus: str, login: psycopg.Connection[Any]) -> None:
+    alice, bob = caller_id_of(ALICE, PEPPER), caller_id_of(BOB, PEPPER)
+    for statement, values in (
+        ("INSERT INTO cixml.callers VALUES (%s, 'user')", [alice + "x"]),
+        ("INSERT INTO cixml.corpora (owner, name, partition_key) VALUES (%s, 'new', 'k')", [alice]),
+        (
+            "INSERT INTO cixml.jobs (caller_id, corpus_id, items_total, items_open) VALUES (%s, %s, 1, 1)",
+            [alice, alices_corpus],
+        ),
+    ):
+        with login.transaction(force_rollback=True):
+            login.execute("SELECT set_config('cixml.caller_id', %s, true)", [bob])
+            with pytest.raises(errors.InsufficientPrivilege):
+                login.execute(statement.encode(), values)
