@@ -107,4 +107,13 @@ def _complete(found: dict[str, Any]) -> dict[str, Any]:
     schemas.update(definitions["$defs"])
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    for path in found["paths"].values():
+        for route in path.values():
+            _drop_default_answer(route["responses"])
     return found
+
+
+def _drop_default_answer(responses: dict[str, Any]) -> None:
+    """Take out the 422 that FastAPI adds by itself: text in a path is never invalid here, it is not found."""
+    if "application/json" in responses.get("422", {}).get("content", {}):
+        del responses["422"]
