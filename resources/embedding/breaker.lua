@@ -60,7 +60,7 @@ elseif decision == 'success' then
   if state == 'closed' then
     redis.call('DEL', failures)
   elseif holds_probe then
-    if successes + 1 > success_threshold then
+    if successes + 1 >= success_threshold then
       state, since, last_reason = 'closed', now, ''
       redis.call('DEL', hash, failures)
     else
