@@ -19,9 +19,7 @@ def make_items(count: int, corpus: UUID = CORPORA[0]) -> list[ClaimableItem]:
 
 
 def plan(items: list[ClaimableItem], capacity: Capacity) -> list[list[UUID]]:
-    return [
-        batch.item_ids for batch in plan_batches(items, capacity, small_batch_items=10, batch_items=100)
-    ]
+    return [batch.item_ids for batch in plan_batches(items, capacity, small_batch_items=10, batch_items=100)]
 
 
 def idle(slots: int) -> Capacity:

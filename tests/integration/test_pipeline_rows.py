@@ -1,0 +1,346 @@
+"""The rows of one batch from the claim to the flip, by the pipeline's own functions on a real Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+import psycopg
+import pytest
+
+from resources.errors import LeaseLostError
+from resources.orchestration.lease import give_up
+from resources.postgres import batches, chunks, claims, items, pages, vectors
+from resources.postgres.chunks import ChunkedVersion
+from resources.postgres.database import Database as PipelineDatabase
+from resources.postgres.items import ItemEnd
+from resources.postgres.vectors import NewVector
+from resources.settings import PipelineSettings
+from resources.types import BatchState, ExtractedDocument, ItemStatus, Stage, TextChunk
+from sensors.submitted_jobs import claim
+from tests.builders import CHUNKING_FP, make_job, make_page, make_worker
+from tests.database import Database
+
+MODEL = "all-MiniLM-L6-v2"
+DIMENSION = 384
+
+
+@pytest.fixture
+def owner(database: Database) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(database.owner_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def pipeline(database: Database) -> Iterator[PipelineDatabase]:
+    found = PipelineDatabase(database.pipeline_url)
+    yield found
+    found.close()
+
+
+def claim_all(pipeline: PipelineDatabase) -> list[claims.ClaimedBatch]:
+    with pipeline.transaction() as connection:
+        return claim(connection, PipelineSettings(), models=[MODEL])[0]
+
+
+def begin(pipeline: PipelineDatabase, batch_id: UUID, run_id: str = "run-1") -> batches.Batch:
+    with pipeline.transaction() as connection:
+        batches.begin(connection, batch_id=batch_id, run_id=run_id, lease_seconds=15)
+        return batches.facts(connection, batch_id=batch_id)
+
+
+def extracted(*texts: str) -> ExtractedDocument:
+    layer, pieces = "", []
+    for ordinal, text in enumerate(texts):
+        start = len(layer)
+        layer += text
+        pieces.append(TextChunk(ordinal=ordinal, text=text, start=start, end=len(layer), token_count=len(text.split())))
+    return ExtractedDocument(title="T", language="en", text=layer, coverage=1.0, extractor="test", chunks=pieces)
+
+
+def store_document(pipeline: PipelineDatabase, batch: batches.Batch, body: bytes, *texts: str) -> list[UUID]:
+    """Fetch, cut and store every item of the batch with the same body and texts; return the hashes still owed."""
+    with pipeline.transaction() as connection:
+        waiting = pages.fetch_items(connection, batch_id=batch.batch_id)
+        pages.store_pages(connection, [(item, make_page(body, url=item.url)) for item in waiting])
+        versions = pages.versions_to_chunk(connection, batch_id=batch.batch_id, chunking_fp=CHUNKING_FP)
+        chunks.store(
+            connection,
+            batch_id=batch.batch_id,
+            chunking_fp=CHUNKING_FP,
+            versions=[ChunkedVersion(version=version, document=extracted(*texts)) for version in versions],
+        )
+        rows = chunks.of_batch(
+            connection, batch_id=batch.batch_id, chunking_fp=CHUNKING_FP, relation=batch.serving.relation
+        )
+    return list({row.chunk_hash for row in rows if not row.is_stored})
+
+
+def embed_and_flip(
+    pipeline: PipelineDatabase, batch: batches.Batch, hashes: list[UUID], item_ids: list[UUID], run_id: str = "run-1"
+) -> list[items.EndedItem]:
+    unit = np.zeros(DIMENSION, dtype=np.float32)
+    unit[0] = 1.0
+    new = [NewVector(chunk_hash=each, caller_id="c_a", token_count=3, embedding=unit) for each in hashes]
+    with pipeline.transaction() as connection:
+        batches.fence(connection, batch_id=batch.batch_id, run_id=run_id)
+        vectors.lock_corpus(connection, corpus_id=batch.corpus_id)
+        vectors.store(connection, corpus_id=batch.corpus_id, index=batch.serving, vectors=new)
+        flipped = vectors.flip(connection, batch_id=batch.batch_id, index=batch.serving, item_ids=item_ids)
+        return items.end(
+            connection,
+            batch_id=batch.batch_id,
+            ends=[
+                ItemEnd(
+                    item_id=item.item_id,
+                    status=ItemStatus.INDEXED,
+                    chunks_added=item.added,
+                    chunks_kept=item.kept,
+                    chunks_removed=item.removed,
+                )
+                for item in flipped
+            ],
+        )
+
+
+def index(pipeline: PipelineDatabase, body: bytes, *texts: str) -> list[items.EndedItem]:
+    """Take what is queued from the claim to the flip."""
+    ended = []
+    for claimed in claim_all(pipeline):
+        run_id = str(uuid4())
+        batch = begin(pipeline, claimed.batch_id, run_id)
+        with pipeline.transaction() as connection:
+            open_items = [item.item_id for item in batches.open_items(connection, batch_id=batch.batch_id)]
+        hashes = store_document(pipeline, batch, body, *texts)
+        ended += embed_and_flip(pipeline, batch, hashes, open_items, run_id)
+        with pipeline.transaction() as connection:
+            batches.finish(connection, batch_id=batch.batch_id, state=BatchState.DONE)
+    return ended
+
+
+def test_a_job_ends_in_the_transaction_that_makes_its_document_live(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase
+) -> None:
+    make_worker(owner)
+    job = make_job(owner, "https://example.com/a")
+    ended = index(pipeline, b"body", "one two", "three four")
+    assert [item.status for item in ended] == [ItemStatus.INDEXED]
+    assert owner.execute("SELECT status, items_open FROM cixml.jobs WHERE id = %s", [job.job_id]).fetchone() == (
+        "succeeded",
+        0,
+    )
+    assert owner.execute("SELECT count(*) FROM cixml.documents WHERE live_version_id IS NOT NULL").fetchone() == (1,)
+    assert owner.execute("SELECT count(*) FROM cixml.usage_ledger").fetchone() == (2,)
+    assert owner.execute("SELECT count(*) FROM cixml.leases").fetchone() == (0,)
+
+
+def test_an_inserted_paragraph_owes_one_vector(owner: psycopg.Connection[Any], pipeline: PipelineDatabase) -> None:
+    make_worker(owner)
+    make_job(owner, "https://example.com/a")
+    index(pipeline, b"first", "two", "three")
+    job = make_job(owner, "https://example.com/a")
+    index(pipeline, b"second", "one", "two", "three")
+    row = owner.execute(
+        "SELECT chunks_added, chunks_kept, chunks_removed, change FROM cixml.job_items WHERE job_id = %s", [job.job_id]
+    ).fetchone()
+    assert row == (1, 2, 0, "changed")
+    assert owner.execute("SELECT count(*) FROM cixml.usage_ledger").fetchone() == (3,)
+
+
+def test_a_document_without_every_vector_does_not_flip(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase
+) -> None:
+    make_worker(owner)
+    job = make_job(owner, "https://example.com/a")
+    batch = begin(pipeline, claim_all(pipeline)[0].batch_id)
+    hashes = store_document(pipeline, batch, b"body", "one", "two")
+    assert embed_and_flip(pipeline, batch, hashes[:1], job.item_ids) == []
+    assert owner.execute("SELECT count(*) FROM cixml.documents WHERE live_version_id IS NOT NULL").fetchone() == (0,)
+
+
+def test_an_older_fetch_does_not_replace_a_newer_one(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase
+) -> None:
+    make_worker(owner)
+    make_job(owner, "https://example.com/a")
+    index(pipeline, b"newer", "new text")
+    live = owner.execute("UPDATE cixml.documents SET fetch_seq = 1000000 RETURNING live_version_id").fetchone()
+    make_job(owner, "https://example.com/a")
+    index(pipeline, b"older", "old text")
+    assert owner.execute("SELECT live_version_id FROM cixml.documents").fetchone() == live
+
+
+def test_a_batch_begins_once(owner: psycopg.Connection[Any], pipeline: PipelineDatabase) -> None:
+    make_worker(owner)
+    make_job(owner, "https://example.com/a")
+    batch_id = claim_all(pipeline)[0].batch_id
+    begin(pipeline, batch_id)
+    with pytest.raises(LeaseLostError):
+        begin(pipeline, batch_id, "run-2")
+
+
+def test_a_late_writer_writes_nothing(owner: psycopg.Connection[Any], pipeline: PipelineDatabase) -> None:
+    make_worker(owner)
+    job = make_job(owner, "https://example.com/a")
+    batch = begin(pipeline, claim_all(pipeline)[0].batch_id)
+    hashes = store_document(pipeline, batch, b"body", "one")
+    owner.execute("UPDATE cixml.batches SET lease_until = now() - interval '1 second'")
+    with pipeline.transaction() as connection:
+        [expired] = batches.expired(connection)
+        give_up(connection, expired.batch_id, BatchState.LOST, PipelineSettings())
+    with pytest.raises(LeaseLostError):
+        embed_and_flip(pipeline, batch, hashes, job.item_ids)
+    assert owner.execute("SELECT count(*) FROM cixml.usage_ledger").fetchone() == (0,)
+    assert owner.execute("SELECT start_stage, attempts FROM cixml.job_items").fetchone() == ("embedding", 1)
+
+
+def test_the_reaper_passes_by_a_batch_in_mid_write(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase, database: Database
+) -> None:
+    make_worker(owner)
+    make_job(owner, "https://example.com/a")
+    batch = begin(pipeline, claim_all(pipeline)[0].batch_id)
+    owner.execute("UPDATE cixml.batches SET lease_until = now() - interval '1 second'")
+    reaper = PipelineDatabase(database.pipeline_url)
+    with pipeline.transaction() as writing, reaper.transaction() as reaping:
+        batches.fence(writing, batch_id=batch.batch_id, run_id="run-1")
+        assert batches.expired(reaping) == []
+    reaper.close()
+
+
+def test_an_item_that_keeps_dying_becomes_a_dead_letter(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase
+) -> None:
+    make_worker(owner)
+    job = make_job(owner, "https://example.com/a")
+    for attempt in range(PipelineSettings().max_attempts):
+        owner.execute("UPDATE cixml.work_queue SET ready_at = now()")
+        begin(pipeline, claim_all(pipeline)[0].batch_id, f"run-{attempt}")
+        owner.execute("UPDATE cixml.batches SET lease_until = now() - interval '1 second' WHERE finished_at IS NULL")
+        with pipeline.transaction() as connection:
+            for expired in batches.expired(connection):
+                give_up(connection, expired.batch_id, BatchState.LOST, PipelineSettings())
+    row = owner.execute("SELECT status, failed_stage, error ->> 'code', attempts FROM cixml.job_items").fetchone()
+    assert row == ("failed", "scraping", "attempts_exhausted", 5)
+    assert owner.execute("SELECT status, failed_stage FROM cixml.jobs WHERE id = %s", [job.job_id]).fetchone() == (
+        "failed",
+        "scraping",
+    )
+
+
+def test_waiting_for_the_embedding_server_costs_no_attempt(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase
+) -> None:
+    make_worker(owner)
+    job = make_job(owner, "https://example.com/a")
+    batch = begin(pipeline, claim_all(pipeline)[0].batch_id)
+    store_document(pipeline, batch, b"body", "one")
+    with pipeline.transaction() as connection:
+        items.release(
+            connection,
+            batch_id=batch.batch_id,
+            item_ids=job.item_ids,
+            delay_seconds=60,
+            reason="breaker_open",
+            counts_attempt=False,
+        )
+        batches.finish(connection, batch_id=batch.batch_id, state=BatchState.DONE)
+    row = owner.execute("SELECT status, attempts, waiting_reason, start_stage FROM cixml.job_items").fetchone()
+    assert row == ("queued", 0, "breaker_open", "embedding")
+    assert claim_all(pipeline) == []
+
+
+def test_a_job_with_good_and_failed_items_is_partial(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase
+) -> None:
+    make_worker(owner)
+    job = make_job(owner, "https://example.com/a", "https://example.com/b")
+    batch = begin(pipeline, claim_all(pipeline)[0].batch_id)
+    ends = [
+        ItemEnd(item_id=job.item_ids[0], status=ItemStatus.UNCHANGED, change="unchanged"),
+        ItemEnd(
+            item_id=job.item_ids[1],
+            status=ItemStatus.FAILED,
+            failed_stage=Stage.SCRAPING,
+            error={"code": "http_4xx", "retryable": False, "detail": "404"},
+        ),
+    ]
+    with pipeline.transaction() as connection:
+        items.end(connection, batch_id=batch.batch_id, ends=ends)
+    row = owner.execute("SELECT status, failed_stage, error ->> 'code', items_good, items_failed FROM cixml.jobs")
+    assert row.fetchone() == ("partial", "scraping", "http_4xx", 1, 1)
+
+
+def test_callers_take_turns_whatever_one_has_queued(owner: psycopg.Connection[Any], pipeline: PipelineDatabase) -> None:
+    make_worker(owner, slots=2)
+    make_job(owner, *[f"https://example.com/{number}" for number in range(300)], caller="c_a")
+    small = make_job(owner, "https://example.com/only", caller="c_b", corpus="other")
+    claim_all(pipeline)
+    leased = owner.execute("SELECT caller_id, count(*) FROM cixml.leases GROUP BY 1 ORDER BY 1").fetchall()
+    assert [caller for caller, _ in leased] == ["c_a", "c_b"]
+    assert owner.execute("SELECT item_id FROM cixml.leases WHERE caller_id = 'c_b'").fetchone() == (small.item_ids[0],)
+
+
+def test_a_host_that_asked_for_a_pause_is_not_claimed(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase
+) -> None:
+    make_worker(owner)
+    job = make_job(owner, "https://example.com/a")
+    with pipeline.transaction() as connection:
+        pages.hold_host(connection, item_id=job.item_ids[0], seconds=60, reason="http_429")
+    assert claim_all(pipeline) == []
+
+
+def test_a_backfill_leases_only_documents_that_lack_vectors(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase
+) -> None:
+    make_worker(owner)
+    job = make_job(owner, "https://example.com/a", "https://example.com/b")
+    index(pipeline, b"body", "one")
+    with pipeline.transaction() as connection:
+        serving = batches.serving_index(connection, corpus_id=job.corpus_id)
+        batch_id = batches.open_backfill(
+            connection, corpus_id=job.corpus_id, run_id="backfill", index=serving, lease_seconds=15
+        )
+        rows = chunks.of_batch(
+            connection, batch_id=batch_id, chunking_fp=serving.chunking_fp, relation=serving.relation
+        )
+    assert rows == []
+    owner.execute(f"DELETE FROM cixml.{serving.relation}")
+    with pipeline.transaction() as connection:
+        batch_id = batches.open_backfill(
+            connection, corpus_id=job.corpus_id, run_id="again", index=serving, lease_seconds=15
+        )
+        rows = chunks.of_batch(
+            connection, batch_id=batch_id, chunking_fp=serving.chunking_fp, relation=serving.relation
+        )
+    assert {row.is_stored for row in rows} == {False}
+    assert {row.item_id for row in rows} == {None}
+
+
+def test_a_refresh_is_a_job_of_the_owner_over_the_documents_due(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase
+) -> None:
+    make_worker(owner)
+    job = make_job(owner, "https://example.com/a")
+    index(pipeline, b"body", "one")
+
+    def open_refresh(older_than_seconds: float) -> UUID | None:
+        with pipeline.transaction() as connection:
+            return batches.open_refresh(
+                connection,
+                corpus_id=job.corpus_id,
+                run_id="refresh",
+                older_than_seconds=older_than_seconds,
+                limit=10,
+                lease_seconds=15,
+            )
+
+    assert open_refresh(3600) is None
+    batch_id = open_refresh(-1)
+    assert batch_id is not None
+    with pipeline.transaction() as connection:
+        [item] = pages.fetch_items(connection, batch_id=batch_id)
+    assert (item.url, item.etag) == ("https://example.com/a", '"1"')
