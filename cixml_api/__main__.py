@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from cixml_api.app import create_app
 from cixml_api.metrics import create_metrics_app
@@ -17,8 +20,8 @@ from resources.telemetry.logs import configure_logging
 GRACE_SECONDS = 10
 
 
-class _Beside(uvicorn.Server):
-    """A second server of one process: the first one handles the signals."""
+class _Server(uvicorn.Server):
+    """One of two servers of the process: `serve` below handles the signals for both."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -26,36 +29,38 @@ class _Beside(uvicorn.Server):
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until a signal; requests in flight have GRACE_SECONDS to end."""
+    """Serve until SIGINT or SIGTERM; requests in flight have GRACE_SECONDS to end."""
     app = create_app(settings)
-    api = uvicorn.Server(
+    servers = (
+        _server(app, settings.api.host, settings.api.port, lifespan="on"),
+        _server(
+            create_metrics_app(app.state.services), settings.api.metrics_host, settings.api.metrics_port, lifespan="off"
+        ),
+    )
+
+    def stop() -> None:
+        for server in servers:
+            server.force_exit = server.should_exit
+            server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    await asyncio.gather(*(server.serve() for server in servers))
+
+
+def _server(app: ASGIApp, host: str, port: int, *, lifespan: Literal["on", "off"]) -> _Server:
+    return _Server(
         uvicorn.Config(
             app,
-            host=settings.api.host,
-            port=settings.api.port,
+            host=host,
+            port=port,
+            lifespan=lifespan,
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )
-    beside = _Beside(
-        uvicorn.Config(
-            create_metrics_app(app.state.services),
-            host=settings.api.metrics_host,
-            port=settings.api.metrics_port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-        )
-    )
-    metrics = asyncio.create_task(beside.serve())
-    try:
-        await api.serve()
-    finally:
-        beside.should_exit = True
-        await metrics
 
 
 def main() -> None:
