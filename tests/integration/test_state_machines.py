@@ -157,7 +157,8 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def leases_belong_to_open_batches(self) -> None:
         row = self.owner.execute(
-            "SELECT count(*) FROM cixml.leases l JOIN cixml.batches b ON b.id = l.batch_id WHERE b.finished_at IS NOT NULL"
+            "SELECT count(*) FROM cixml.leases l JOIN cixml.batches b ON b.id = l.batch_id "
+            "WHERE b.finished_at IS NOT NULL"
         )
         assert row.fetchone() == (0,)
 
