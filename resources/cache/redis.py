@@ -18,6 +18,9 @@ from resources.errors import CacheUnavailableError, ConfigurationError
 SOCKET_TIMEOUT_SECONDS = 1.0
 """A command takes below a millisecond. A server that needs a second is as good as gone, and callers have a fallback."""
 
+POOL_TIMEOUT_SECONDS = 5.0
+"""How long a caller waits for a free connection: on a busy machine the queue is longer than any one command."""
+
 POOL_SIZE = 32
 NOEVICTION = "noeviction"
 
@@ -31,7 +34,7 @@ def make_async_client(url: str, *, pool_size: int = POOL_SIZE) -> redis.asyncio.
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
         max_connections=pool_size,
-        timeout=SOCKET_TIMEOUT_SECONDS,
+        timeout=POOL_TIMEOUT_SECONDS,
         socket_timeout=SOCKET_TIMEOUT_SECONDS,
         socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
         retry=redis.asyncio.retry.Retry(NoBackoff(), 1),
@@ -44,7 +47,7 @@ def make_sync_client(url: str, *, pool_size: int = POOL_SIZE) -> redis.Redis:
     pool = redis.BlockingConnectionPool.from_url(
         url,
         max_connections=pool_size,
-        timeout=SOCKET_TIMEOUT_SECONDS,
+        timeout=POOL_TIMEOUT_SECONDS,
         socket_timeout=SOCKET_TIMEOUT_SECONDS,
         socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
         retry=redis.retry.Retry(NoBackoff(), 1),
