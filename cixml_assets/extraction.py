@@ -16,6 +16,7 @@ import trafilatura
 from lxml import etree
 from lxml import html as lxml_html
 
+from cixml_assets.decoding import decode as decode
 from cixml_assets.structure import Block, Kind, blocks_of, fold, render
 from resources.errors import ChunkingError
 
@@ -25,7 +26,7 @@ MAX_ELEMENTS = 200_000  # our own walk takes about 20 us an element
 MAX_TAG_CHARACTERS = 20_000  # a longer tag is looked at more closely
 MAX_TAG_ATTRIBUTES = 2_000  # libxml2 is quadratic in them: 40,000 take 4 s, 200,000 take minutes
 LOW_COVERAGE = 0.5
-OWN_SHARE_OF_REFERENCE = 0.5
+OWN_SHARE_OF_REFERENCE = 0.2
 MIN_PARAGRAPH_CHARACTERS = 25  # what counts as a paragraph of the page's own
 MAX_SAMPLES = 400
 _PROBE_CHARACTERS = 60
@@ -36,6 +37,11 @@ _REFERENCE_GENERATORS = re.compile(
     r"docbook|publican|sphinx|docutils|mkdocs|docusaurus|vitepress|vuepress|doxygen|asciidoc|antora|javadoc|rustdoc|"
     r"mediawiki|pandoc|texinfo|makeinfo|gitbook|mdbook|jekyll|hugo|latex2html|tex4ht|dita|starlight",
     re.IGNORECASE,
+)
+# The content elements of documentation tools and wikis that say no generator or sit beside social meta tags.
+_REFERENCE_NAMES = re.compile(
+    r"(?:class|id)=[\"'][^\"'>]{0,200}\b(?:rst-content|md-content|theme-doc-markdown|markdown-body|vp-doc|documentwrapper|"
+    r"bodywrapper|mw-parser-output|docs-content|doc-content)\b"
 )
 _SOCIAL_META = (
     "//meta[starts-with(@property,'og:') or starts-with(@property,'article:') or starts-with(@name,'twitter:')]"
@@ -67,7 +73,7 @@ def extract(content: str, content_type: str = "text/html") -> Extraction:
         raise ChunkingError("extraction_failed", f"the page has {elements} elements: at most {MAX_ELEMENTS}")
     page = blocks_of(tree)
     is_huge = elements > HUGE_ELEMENTS or len(content) > HUGE_CHARACTERS
-    text, coverage, extractor = _choose(tree, page, is_huge=is_huge)
+    text, coverage, extractor = _choose(content, tree, page, is_huge=is_huge)
     if not text:
         raise ChunkingError("empty_text", "the page holds no text")
     return Extraction(
@@ -118,39 +124,47 @@ def _probe(text: str) -> str:
     return "".join(text[: 4 * _PROBE_CHARACTERS].split())[:_PROBE_CHARACTERS]
 
 
-def _choose(tree: etree._Element, page: Sequence[Block], *, is_huge: bool) -> tuple[str, float, str]:
+def _choose(content: str, tree: etree._Element, page: Sequence[Block], *, is_huge: bool) -> tuple[str, float, str]:
     """Return text, coverage and the name of the extractor whose result is taken."""
     own = clean_text(render(_without_link_lists(page)))
-    if is_huge or (own and _is_reference(tree, page)):
+    if is_huge or (own and _is_reference(content, tree, page)):
         return own, coverage_of(page, own), "structure"
-    article = _article(tree, recall=False)
+    article = _article(content, recall=False)
     coverage = coverage_of(page, article)
     if article and coverage >= LOW_COVERAGE:
         return article, coverage, "trafilatura"
-    wider = _article(tree, recall=True)
+    wider = _article(content, recall=True)
     wider_coverage = coverage_of(page, wider)
     if wider and wider_coverage > coverage:
         article, coverage = wider, wider_coverage
     return (article, coverage, "trafilatura") if article else (own, coverage_of(page, own), "structure")
 
 
-def _article(tree: etree._Element, *, recall: bool) -> str:
+def _article(content: str, *, recall: bool) -> str:
+    """Return trafilatura's text, in our own form: its headings, items and rows survive."""
     document = trafilatura.bare_extraction(
-        tree, fast=True, favor_recall=recall, include_comments=False, include_formatting=False, include_links=False
+        _parse(content, lxml_html.HTMLParser),
+        fast=True,
+        favor_recall=recall,
+        include_comments=False,
+        include_formatting=False,
+        include_links=False,
     )
-    if document is None or document.body is None:
+    if document is None or isinstance(document, dict):
         return ""
     return clean_text(render(blocks_of(document.body)))
 
 
-def _is_reference(tree: etree._Element, page: Sequence[Block]) -> bool:
+def _is_reference(content: str, tree: etree._Element, page: Sequence[Block]) -> bool:
     """Say whether a page is documentation: all of it but the furniture is content, so nothing has to be guessed."""
-    total = sum(len(block.text) for block in page)
-    if sum(len(block.text) for block in page if block.is_own) < OWN_SHARE_OF_REFERENCE * total:
-        return False
     generator = str(tree.xpath("string(//meta[@name='generator']/@content)"))
     if generator:
         return _REFERENCE_GENERATORS.search(generator) is not None
+    if _REFERENCE_NAMES.search(content):
+        return True
+    total = sum(len(block.text) for block in page)
+    if sum(len(block.text) for block in page if block.is_own) < OWN_SHARE_OF_REFERENCE * total:
+        return False
     scripts = sum(1 for _ in tree.iter("script"))
     return scripts <= MAX_REFERENCE_SCRIPTS and not tree.xpath(_SOCIAL_META)
 
@@ -161,7 +175,7 @@ def _without_link_lists(page: Sequence[Block]) -> list[Block]:
     kept: list[Block] = []
     run: list[Block] = []
     for block in own:
-        if block.link_share > 0.8 and block.kind in (Kind.ITEM, Kind.TEXT):
+        if block.link_share > 0.8 and block.kind == Kind.ITEM:
             run.append(block)
             continue
         kept += run if len(run) < 3 else []
@@ -172,8 +186,9 @@ def _without_link_lists(page: Sequence[Block]) -> list[Block]:
     return kept if 2 * sum(len(block.text) for block in kept) >= total else own
 
 
-def _parse(content: str) -> etree._Element:
-    parser = lxml_html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True)
+def _parse(content: str, parser_type: type[etree.HTMLParser] = etree.HTMLParser) -> etree._Element:
+    """Parse a page. Elements of lxml.html, which trafilatura needs, make our own walk slower by half."""
+    parser = parser_type(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True)
     try:
         tree = etree.fromstring(content.encode("utf-8", "replace"), parser=parser)
     except etree.ParserError as error:

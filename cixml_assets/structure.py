@@ -40,11 +40,10 @@ _CELLS = frozenset({"td", "th", "cell"})
 _ROWS = frozenset({"tr", "row"})
 _CODE = frozenset({"pre", "listing", "xmp"})
 _BLOCKS = _ITEMS | _CELLS | _ROWS | {
-    "p", "div", "section", "article", "main", "body", "header", "footer", "aside", "nav", "menu", "ul", "ol", "dl", "dd",
-    "list", "blockquote", "quote", "figure", "figcaption", "caption", "details", "summary", "table", "tbody", "thead",
-    "tfoot", "form", "fieldset", "address", "hr", "center", "legend", "hgroup",
+    "p", "div", "section", "article", "main", "body", "header", "footer", "aside", "nav", "menu", "ul", "ol", "dl",
+    "dd", "list", "blockquote", "quote", "figure", "figcaption", "caption", "details", "summary", "table", "tbody",
+    "thead", "tfoot", "form", "fieldset", "address", "hr", "center", "legend", "hgroup",
 }  # fmt: skip
-_BLOCKS_IN_A_CELL = (*_HEADINGS, *_CODE, "p", "div", "table", "ul", "ol", "dl", "list", "blockquote", "head", "section")
 _INVISIBLE = frozenset(
     {
         "script", "style", "noscript", "template", "svg", "iframe", "object", "embed", "applet", "select", "option",
@@ -56,24 +55,37 @@ _FURNITURE_TAGS = frozenset({"nav", "footer", "aside", "menu", "header"})
 _FURNITURE_ROLES = frozenset({"navigation", "banner", "contentinfo", "search", "complementary", "menu", "menubar"})
 # Whole words of class and id values: `nav-bar`, `site_footer`, `relatedArticles`, but neither `navy` nor `address`.
 _FURNITURE_NAME = re.compile(
-    r"\b(?:nav|navbar|navigation|navheader|navfooter|menu|submenu|topbar|toolbar|sidebar|sidenav|breadcrumbs?|"
+    r"\b(?:nav|navbar|navigation|navheader|navfooter|menu|submenu|topbar|toolbar|sidenav|breadcrumbs?|"
     r"footer|masthead|banner|cookies?|consent|share|sharing|social|related|recommended|comments?|disqus|respond|promo|"
     r"adverts?|ads?|sponsor(?:ed)?|newsletter|subscribe|pagination|pager|popup|modal|skip|headerlink|"
     r"teasers?|trending|noprint|editsection|catlinks)\b"
 )
+_SIDEBAR_NAME = re.compile(r"\bsidebar\b")  # a column of links on most sites, a box of text in DocBook's
 _ADMONITION = re.compile(r"\b(?:note|tip|hint|warning|caution|important|admonition|callout|example|sidebar-note)\b")
 _WORD_BORDERS = re.compile(r"[_\-]+|(?<=[a-z])(?=[A-Z])")
+_PERMALINK = " \xb6#\U0001f517\uf0c1"  # the links that documentation tools put behind headings
 _BREAK = "\ue000"  # stands for <br> while white space is folded: a private-use character
 MAX_NAME_CHARACTERS = 300
-MAX_DEPTH = 250  # libxml2 stops at 256
+MAX_DEPTH = 180  # four Python frames each; what lies deeper is read as plain text
 
 
 def blocks_of(root: etree._Element) -> list[Block]:
     """Return the blocks of a tree in reading order."""
-    walker = _Walker()
+    walker = _Walker(_containers(root))
     walker.visit(root, 0)
     walker.flush()
     return walker.blocks
+
+
+def _containers(root: etree._Element) -> set[etree._Element]:
+    """Return every element with structure below it; all others hold inline text alone and are read at once."""
+    found: set[etree._Element] = set()
+    for element in root.iter(*_STRUCTURE):
+        parent = element.getparent()
+        while parent is not None and parent not in found:
+            found.add(parent)
+            parent = parent.getparent()
+    return found
 
 
 def render(blocks: Iterable[Block]) -> str:
@@ -96,8 +108,9 @@ def fold(text: str) -> str:
 class _Walker:
     """Collects inline text until a block begins or ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, containers: set[etree._Element]) -> None:
         self.blocks: list[Block] = []
+        self._containers = containers
         self._pieces: list[str] = []
         self._link_characters = 0
         self._in_link = 0
@@ -108,13 +121,18 @@ class _Walker:
 
     def visit(self, element: etree._Element, depth: int) -> None:
         tag = element.tag
-        if not isinstance(tag, str) or depth > MAX_DEPTH or _is_invisible(tag, element):
+        if not isinstance(tag, str) or _is_invisible(tag, element):
+            return
+        if depth > MAX_DEPTH:
+            self._text(_text_of(element))
             return
         if tag in _HEADINGS or tag == "head":
             self._block(element, depth, Kind.HEADING, _HEADINGS.get(tag) or _HEADINGS.get(element.get("rend", ""), 2))
         elif tag in _CODE or (tag == "code" and not self._pieces and "\n" in (element.text or "")):
             self._code(element)
-        elif tag in _ROWS and not _has_blocks(element):
+        elif tag in _ROWS and all(
+            self._is_one_line(cell) for cell in element
+        ):  # else a layout table: cells are read as blocks
             self._row(element)
         elif tag in _ITEMS:
             self._block(element, depth, Kind.ITEM, 0)
@@ -140,7 +158,7 @@ class _Walker:
             share = min(1.0, link_characters / len(text))
             level = self._level if kind == Kind.HEADING else 0
             if kind == Kind.HEADING:
-                text = text.replace("\n", " ")
+                text = text.replace("\n", " ").rstrip(_PERMALINK)
             self.blocks.append(Block(kind, text, level, share, not self._in_furniture))
 
     def _text(self, text: str | None) -> None:
@@ -156,14 +174,11 @@ class _Walker:
             self._text(child.tail)
 
     def _inside(self, element: etree._Element, depth: int) -> None:
-        """Read the inside of a block: at once when it holds inline text alone, which most do."""
-        if next(element.iterdescendants(*_STRUCTURE), None) is None:
-            text = fold("".join(element.itertext()))  # type: ignore[arg-type]  # str, as comments are not parsed
-            links = 0 if self._in_link else _link_characters(element)
-            self._add(self._kind, text, len(text) if self._in_link else links)
-        else:
+        if element in self._containers:
             self._children(element, depth)
             self.flush()
+        elif text := fold(_text_of(element)):
+            self._add(self._kind, text, len(text) if self._in_link else _link_characters(element))
 
     def _inline(self, tag: str, element: etree._Element, depth: int) -> None:
         if tag in ("br", "lb"):
@@ -198,22 +213,30 @@ class _Walker:
         self.flush()
         for lb in element.iter("br", "lb"):
             lb.tail = f"\n{lb.tail or ''}"
-        text = "".join(piece for piece in element.itertext() if isinstance(piece, str))
-        self._add(Kind.CODE, "\n".join(line.rstrip() for line in text.strip("\r\n").splitlines()).strip("\n"), 0)
+        lines = (line.rstrip() for line in _text_of(element).splitlines())
+        self._add(Kind.CODE, "\n".join(lines).strip("\n"), 0)
+
+    def _is_one_line(self, cell: etree._Element) -> bool:
+        if len(cell) == 1 and cell[0].tag == "p" and not cell[0].tail:  # as DocBook writes its cells
+            cell = cell[0]
+        return cell not in self._containers
 
     def _row(self, element: etree._Element) -> None:
         self.flush()
-        cells = [fold("".join(cell.itertext())) for cell in element if cell.tag in _CELLS]
+        cells = [fold(_text_of(cell)) for cell in element if cell.tag in _CELLS]
         self._add(Kind.ROW, " | ".join(cell for cell in cells if cell), _link_characters(element))
 
 
+def _text_of(element: etree._Element) -> str:
+    if len(element) == 0:
+        return element.text or ""
+    return etree.tostring(element, method="text", encoding="unicode", with_tail=False)
+
+
 def _link_characters(element: etree._Element) -> int:
-    return sum(len("".join(link.itertext())) for link in element.iterdescendants("a", "ref"))  # type: ignore[arg-type]
-
-
-def _has_blocks(row: etree._Element) -> bool:
-    """Say whether a row is more than a line: then its cells are read as blocks (layout tables, nested tables)."""
-    return next(row.iter(*_BLOCKS_IN_A_CELL), None) is not None or next(row.iter("br", "lb"), None) is not None
+    if len(element) == 0:
+        return 0
+    return sum(len(_text_of(link)) for link in element.iter("a", "ref"))
 
 
 def _is_invisible(tag: str, element: etree._Element) -> bool:
@@ -240,7 +263,10 @@ def _is_furniture(tag: str, element: etree._Element, in_content: bool) -> bool:
         return tag != "header" or not in_content
     if element.get("role") in _FURNITURE_ROLES:
         return True
-    return _has_furniture_name(element) and next(element.iter("main", "article", "h1"), None) is None
+    if _has_name(element, _SIDEBAR_NAME) and 3 * _link_characters(element) < len(_text_of(element)):
+        return False
+    is_named = _has_furniture_name(element) or _has_name(element, _SIDEBAR_NAME)
+    return is_named and next(element.iter("main", "article", "h1"), None) is None
 
 
 def _has_furniture_name(element: etree._Element) -> bool:

@@ -1,0 +1,110 @@
+"""The client of the extractor process: one short connection per page, so that the free worker takes the next page."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from cixml_assets.extractor_protocol import ACCEPTED, HEAD, frame, read_answer
+from resources.errors import ChunkingError, ExtractorUnavailableError
+from resources.types import Chunking, ExtractedDocument
+
+MAX_CONNECTIONS = 8  # at once; pages wait here rather than in the socket's backlog
+ANSWER_TIMEOUT_SECONDS = 300.0  # waiting for a free worker included; the worker's own limits end a page long before
+
+
+class ExtractorClient:
+    """Asks the extractor behind a unix socket. Connections are short: `aclose()` only ends new requests."""
+
+    def __init__(self, socket_path: Path, *, connections: int = MAX_CONNECTIONS) -> None:
+        self._path = socket_path
+        self._slots = asyncio.Semaphore(connections)
+        self._closed = False
+
+    async def extract(
+        self,
+        *,
+        body: bytes,
+        content_type: str,
+        charset: str | None,
+        url: str,
+        tokenizer_path: Path,
+        chunking: Chunking,
+        max_chunks: int,
+    ) -> ExtractedDocument:
+        """Return a page's text layer and chunks.
+
+        Raises ChunkingError (a retryable `extraction_failed` when the page killed its worker),
+        ConfigurationError (no such tokenizer) or ExtractorUnavailableError.
+        """
+        request = {
+            "operation": "extract",
+            "content_type": content_type,
+            "charset": charset,
+            "url": url,
+            "tokenizer": str(tokenizer_path),
+            "strategy": chunking.strategy,
+            "max_tokens": chunking.max_tokens,
+            "overlap_tokens": chunking.overlap_tokens,
+            "max_chunks": max_chunks,
+        }
+        header, text = await self._ask(request, body)
+        return read_answer(header, text)
+
+    async def ping(self) -> None:
+        """Return when a worker answers. Raises ExtractorUnavailableError."""
+        try:
+            await self._ask({"operation": "ping"}, b"")
+        except ChunkingError as error:
+            raise ExtractorUnavailableError() from error
+
+    async def aclose(self) -> None:
+        self._closed = True
+
+    async def _ask(self, request: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+        if self._closed:
+            raise ExtractorUnavailableError("the client of the extractor is closed")
+        try:
+            async with self._slots, asyncio.timeout(ANSWER_TIMEOUT_SECONDS), self._connection() as (reader, writer):
+                return await _exchange(reader, writer, frame(request, body))
+        except TimeoutError as error:
+            raise ExtractorUnavailableError(f"the extractor gave no answer in {ANSWER_TIMEOUT_SECONDS:g} s") from error
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """Connect and wait until a worker takes the connection."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(self._path)
+        except OSError as error:
+            raise ExtractorUnavailableError(f"the extractor does not listen at {self._path}") from error
+        try:
+            if await _read_or_nothing(reader, len(ACCEPTED)) != ACCEPTED:
+                raise ExtractorUnavailableError("the extractor is going away")
+            yield reader, writer
+        finally:
+            writer.close()
+
+
+async def _exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, message: bytes
+) -> tuple[dict[str, Any], bytes]:
+    try:
+        writer.write(message)
+        await writer.drain()
+        header_bytes, body_bytes = HEAD.unpack(await reader.readexactly(HEAD.size))
+        return orjson.loads(await reader.readexactly(header_bytes)), await reader.readexactly(body_bytes)
+    except (asyncio.IncompleteReadError, ConnectionError) as error:
+        text = "the page took more time or memory than extraction may use, or broke the extractor"
+        raise ChunkingError("extraction_failed", text, retryable=True) from error
+
+
+async def _read_or_nothing(reader: asyncio.StreamReader, count: int) -> bytes:
+    try:
+        return await reader.readexactly(count)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return b""
