@@ -68,7 +68,7 @@ def main() -> None:
     secrets = [settings.api.key_pepper, settings.api.database_url, settings.redis_url, settings.embedding_api_key]
     known = [secret.get_secret_value() for secret in secrets if secret]
     configure_logging(settings.log_level, json=not sys.stderr.isatty(), secrets=known)
-    with asyncio.Runner(loop_factory=uvicorn.Config(app="", loop="auto").get_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=uvicorn.Config("", log_config=None).get_loop_factory()) as runner:
         runner.run(serve(settings))
 
 

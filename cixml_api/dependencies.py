@@ -41,7 +41,12 @@ class Services:
     ping_redis: Callable[[], Awaitable[None]] | None
 
 
-def get_services(request: Request) -> Services:
+async def get_services(request: Request) -> Services:
+    """Return the app's services. Async, because FastAPI takes a thread for each call of a plain function."""
+    return _services(request)
+
+
+def _services(request: Request) -> Services:
     found: Services = request.app.state.services
     return found
 
@@ -60,8 +65,7 @@ async def get_caller(
     key = bearer.credentials if bearer else header
     if not key:
         raise UnauthenticatedError
-    services = get_services(request)
-    caller = await services.membership.authenticate(key)
+    caller = await _services(request).membership.authenticate(key)
     request.state.auth_seconds = time.perf_counter() - started
     return caller
 

@@ -71,6 +71,7 @@ class Searcher:
     def __init__(self, pool: Pool, *, embedder: Embedder, cache: VectorCache | None) -> None:
         self._pool = pool
         self._embedder = embedder
+        self._fingerprint = embedder.model.fingerprint
         self._cache = cache
         self._indexes: OrderedDict[tuple[str, str], ServingIndex] = OrderedDict()
 
@@ -116,7 +117,7 @@ class Searcher:
         return found
 
     async def _vector(self, query: str, index: ServingIndex) -> QueryVector:
-        if index.fingerprint != self._embedder.model.fingerprint:
+        if index.fingerprint != self._fingerprint:
             raise EmbeddingUnavailableError(
                 f"The corpus is served by the model {index.model!r}, which this deployment has no server for: "
                 "set EMBEDDING_MODEL to it, or re-embed the corpus"

@@ -100,11 +100,11 @@ def _read_items(body: schemas.JobRequest, most: int) -> list[NewItem]:
         raise InvalidFieldsError([FieldProblem(pointer="/urls", number=RANGE, detail=detail)])
     items, wrong = [], []
     for position, given in enumerate(body.urls):
-        entry = given if isinstance(given, schemas.UrlEntry) else schemas.UrlEntry.model_construct(url=given)
+        entry = None if isinstance(given, str) else given
         try:
-            parsed = parse_url(entry.url)
+            parsed = parse_url(entry.url if entry else str(given))
         except InvalidUrlError as error:
-            pointer = f"/urls/{position}" if isinstance(given, str) else f"/urls/{position}/url"
+            pointer = f"/urls/{position}/url" if entry else f"/urls/{position}"
             wrong.append(FieldProblem(pointer=pointer, number=URL, detail=error.message))
             continue
         items.append(
@@ -112,8 +112,8 @@ def _read_items(body: schemas.JobRequest, most: int) -> list[NewItem]:
                 url=parsed.href,
                 url_key=parsed.key,
                 host=parsed.host,
-                external_id=entry.external_id,
-                metadata=entry.metadata,
+                external_id=entry.external_id if entry else None,
+                metadata=entry.metadata if entry else None,
             )
         )
     if wrong:

@@ -68,7 +68,7 @@ async def caller_transaction(pool: Pool, caller_id: str) -> AsyncIterator[AsyncC
     Statements are pipelined: nothing waits for the server until a result is fetched.
     """
     async with connected(pool) as connection, connection.pipeline(), connection.transaction():
-        await connection.execute(query("set_caller"), [caller_id, ""])
+        await connection.execute(query("begin_writing"), [caller_id])
         yield connection
 
 
