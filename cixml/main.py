@@ -14,6 +14,7 @@ from rich.markup import escape
 from cixml import keys
 from cixml.embedded import stack
 from cixml.embedded.environment import user_environment
+from cixml.embedded.migration import run_migrations
 from cixml.embedded.processes import NAMES
 from cixml.embedded.state import Home, load_kept
 from cixml.embedded.status import StackState, read_status
@@ -120,7 +121,7 @@ def status(
 @app.command(epilog="Example: [bold]DATABASE_URL=postgresql://owner:...@db/cixml cixml migrate[/bold]")
 def migrate() -> None:
     """Bring the databases to this version's schema, as the owner (DATABASE_URL)."""
-    errors.print(stack.run_migrations(_home()), highlight=False)
+    errors.print(run_migrations(_home()), highlight=False)
 
 
 @keys_app.command(

@@ -143,9 +143,9 @@ def bootstrap_dagster(owner_url: str, dagster_password: str) -> None:
     run_psql("bootstrap_dagster.sql", owner_url, {"CIXML_BOOTSTRAP_DAGSTER_PASSWORD": dagster_password})
 
 
-def live_workers(owner_url: str) -> int:
-    """Count the workers that take runs now."""
-    return int(run_psql("live_workers.sql", owner_url, {}) or 0)
+def live_workers(owner_url: str, *, since: float) -> int:
+    """Count the workers that said since then (a Unix time) that they take runs."""
+    return int(run_psql("live_workers.sql", owner_url, {"CIXML_SINCE": str(since)}) or 0)
 
 
 def run_psql(script: str, url: str, secrets: dict[str, str]) -> str:

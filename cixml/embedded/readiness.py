@@ -13,9 +13,10 @@ from cixml.embedded.errors import StackError
 from cixml.embedded.launch import pids_file
 from cixml.embedded.state import Home
 
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.2
 # A program that dies this often before it was ever ready will not get ready.
-_MOST_STARTS = 4
+_MOST_STARTS = 3
+_LASTING_SECONDS = 2.0
 
 
 def answers_http(url: str) -> bool:
@@ -53,13 +54,34 @@ def application_probes(values: Mapping[str, str]) -> dict[str, Callable[[], bool
     }
 
 
-def wait_for(home: Home, name: str, is_ready: Callable[[], bool], *, timeout_seconds: float) -> None:
-    """Poll until a program is ready. Raises StackError with the end of its log when it can't get there."""
+def has_lasted(home: Home, name: str) -> bool:
+    """Say whether a program without an address has lived long enough to have read its settings."""
+    starts = _starts(home, name)
+    return bool(starts) and time.time() - starts[-1] > _LASTING_SECONDS
+
+
+def _starts(home: Home, name: str) -> list[float]:
+    path = pids_file(home.run, name)
+    return [float(line.split()[1]) for line in path.read_text(encoding="ascii").splitlines()] if path.exists() else []
+
+
+def wait_for_all(
+    home: Home, probes: Mapping[str, Callable[[], bool]], *, timeout_seconds: float, say: Callable[[str], None]
+) -> None:
+    """Poll until every program is ready. Raises StackError with the log's end of one that can't get there."""
     deadline = time.monotonic() + timeout_seconds
-    while not is_ready():
-        starts = pids_file(home.run, name)
-        died_often = starts.exists() and len(starts.read_text(encoding="ascii").splitlines()) >= _MOST_STARTS
-        if died_often or time.monotonic() > deadline:
-            reason = "keeps dying" if died_often else f"was not ready after {timeout_seconds:.0f} s"
-            raise StackError(f"{name} {reason}; the end of {home.logs / name}.log:\n{home.log_tail(name)}")
-        time.sleep(_POLL_SECONDS)
+    waiting = dict(probes)
+    while waiting:
+        say(", ".join(waiting))
+        waiting = {name: is_ready for name, is_ready in waiting.items() if not is_ready()}
+        for name in waiting:
+            if len(_starts(home, name)) >= _MOST_STARTS:
+                raise StackError(_complaint(home, name, "keeps dying"))
+            if time.monotonic() > deadline:
+                raise StackError(_complaint(home, name, f"was not ready after {timeout_seconds:.0f} s"))
+        if waiting:
+            time.sleep(_POLL_SECONDS)
+
+
+def _complaint(home: Home, name: str, reason: str) -> str:
+    return f"{name} {reason}; the end of {home.logs / name}.log:\n{home.log_tail(name)}"

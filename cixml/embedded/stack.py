@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -18,21 +17,19 @@ from cixml.embedded import leftovers, postgres, supervisor, valkey
 from cixml.embedded.environment import (
     build_environment,
     child_environment,
-    read_env_file,
     remote_servers,
-    user_environment,
     write_env_file,
 )
 from cixml.embedded.errors import StackError
 from cixml.embedded.files import locked, write_atomically
+from cixml.embedded.migration import run_migrations
 from cixml.embedded.processes import APPLICATION, NAMES, Program, postgres_program, python_programs, redis_program
-from cixml.embedded.readiness import application_probes, wait_for
+from cixml.embedded.readiness import application_probes, has_lasted, wait_for_all
 from cixml.embedded.state import Home, Kept, load_kept, save_kept, settle_ports, settle_sockets
 from resources.settings import PROJECT_ROOT
 
 START_SECONDS = 120.0
 _STOP_SECONDS = 60.0
-MIGRATE = "resources.orchestration.migrate"
 Progress = Callable[[str], None]
 Extra = Callable[[Kept], dict[str, str]]
 
@@ -114,7 +111,7 @@ def _bring_up(plan: Plan, say: Progress) -> None:
     configuration = supervisor.write_configuration(plan.home, _sockets(plan.kept), plan.programs)
     supervisor.start(plan.home, configuration, child_environment(plan.values))
     control = supervisor.Control(_sockets(plan.kept))
-    wait_for(plan.home, "supervisord", control.is_up, timeout_seconds=START_SECONDS)
+    wait_for_all(plan.home, {"supervisord": control.is_up}, timeout_seconds=START_SECONDS, say=say)
     probes = _probes(plan)
     infrastructure = [program.name for program in plan.programs if program.name not in APPLICATION]
     application = [program.name for program in plan.programs if program.name in APPLICATION]
@@ -132,42 +129,18 @@ def _start_and_wait(
 ) -> None:
     for name in names:
         control.start(name)
-    for name in names:
-        say(name)
-        if name in probes:
-            wait_for(plan.home, name, probes[name], timeout_seconds=START_SECONDS)
+    wait_for_all(plan.home, {name: probes[name] for name in names}, timeout_seconds=START_SECONDS, say=say)
 
 
 def _probes(plan: Plan) -> dict[str, Callable[[], bool]]:
-    folders, kept, values = plan.folders, plan.kept, plan.values
-    probes = application_probes(values)
+    folders, kept, values, home, began = plan.folders, plan.kept, plan.values, plan.home, time.time()
+    probes: dict[str, Callable[[], bool]] = {name: partial(has_lasted, home, name) for name in NAMES}
+    probes |= application_probes(values)
     probes["redis"] = lambda: valkey.is_ready(kept.ports["redis"], kept.redis_password)
-    probes["worker"] = lambda: postgres.live_workers(values["DATABASE_URL"]) > 0
+    probes["worker"] = lambda: postgres.live_workers(values["DATABASE_URL"], since=began) > 0
     if folders:
         probes["postgres"] = lambda: postgres.is_ready(folders, kept)
     return probes
-
-
-def run_migrations(home: Home) -> str:
-    """Bring both databases to this version's schema, as the owner, and return what the step printed.
-
-    Raises StackError with its message when it fails.
-    """
-    environment = read_env_file(home) | dict(user_environment()) | {"CIXML_HOME": str(home.root)}
-    password = load_kept(home).dagster_password if home.state_file.exists() else None
-    if password and f":{password}@" in environment.get("CIXML_DAGSTER__DATABASE_URL", ""):
-        postgres.bootstrap_dagster(environment["DATABASE_URL"], password)
-    done = subprocess.run(
-        [sys.executable, "-m", MIGRATE],
-        env=environment,
-        cwd=PROJECT_ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise StackError(f"{MIGRATE} failed:\n{(done.stderr or done.stdout).strip()[-2000:]}")
-    return done.stdout.strip()
 
 
 def stay(home: Home, *, stops_at_end: bool = True) -> None:
@@ -204,6 +177,8 @@ def _stop(home: Home) -> bool:
             psutil.Process(pid).terminate()
     swept = leftovers.stop_leftovers(home)
     home.supervisor_file.unlink(missing_ok=True)
+    if sockets := load_kept(home).sockets:
+        shutil.rmtree(sockets, ignore_errors=True)  # outside the state folder: nobody else would remove it
     return bool(pid or swept)
 
 

@@ -1,0 +1,122 @@
+"""The whole product for tests: one embedded stack a session, on a fake embedding server and web sites on loopback.
+
+    from tests.stack import embedding_server, stack  # noqa: F401  # fixtures
+
+    def test_x(stack): client = stack.client(); ... stack.kill("worker")
+
+`tests.database` is the lighter one: a Postgres alone, one database a test.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+import pytest
+
+from cixml import keys
+from cixml.client import ENDED, Client, Json
+from cixml.embedded.environment import read_env_file
+from cixml.embedded.stack import start_stack, stop_stack
+from cixml.embedded.state import Home
+from cixml.embedded.status import StackStatus, read_status
+from tests.fakes.embedding_server import EmbeddingServer
+
+# Anything a developer may have exported that would point the test's stack at another server.
+OUTSIDE = ("DATABASE_URL", "REDIS_URL", "EMBEDDING_API_BASE_URL", "EMBEDDING_API_KEY", "EMBEDDING_MODEL")
+_names = count(1)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """A running stack. `values` are its variables, as the processes see them."""
+
+    home: Home
+    values: dict[str, str]
+
+    def status(self) -> StackStatus:
+        return read_status(self.home)
+
+    def pid(self, name: str) -> int:
+        """Return the pid of a process. Polls, because it may just be starting again."""
+        return poll(lambda: next((p.pid for p in self.status().processes if p.name == name and p.pid), None), name)
+
+    def kill(self, name: str) -> int:
+        """Kill a process without warning and return the pid it had."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def new_key(self) -> str:
+        """Make a caller of its own, so that tests don't see each other's corpora."""
+        pepper = self.values["CIXML_API__KEY_PEPPER"]
+        return keys.create_key(self.home.keys_file, pepper, name=f"test-{next(_names)}-{time.monotonic_ns()}")
+
+    def client(self, key: str | None = None) -> Client:
+        url = self.status().api_url
+        assert url
+        return Client(url, key or self.new_key())
+
+    def log(self, name: str) -> str:
+        return self.home.log_tail(name, lines=200)
+
+
+def poll(ask: Callable[[], T | None], what: str, *, timeout_seconds: float = 30.0) -> T:
+    """Ask until the answer is something, or fail at the deadline."""
+    deadline = time.monotonic() + timeout_seconds
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, f"gave up waiting for {what} after {timeout_seconds} s"
+        time.sleep(0.1)
+    return answer
+
+
+def ended(client: Client, job_id: str, *, timeout_seconds: float = 120.0) -> Json:
+    """Return the job once it has ended."""
+
+    def ask() -> Json | None:
+        job = client.job(job_id)
+        return job if job["status"] in ENDED else None
+
+    return poll(ask, f"the end of {job_id}", timeout_seconds=timeout_seconds)
+
+
+@pytest.fixture(scope="session")
+def embedding_server() -> Iterator[EmbeddingServer]:
+    """The stack's embedding server, in this process: tests break and heal it, and count what it saw."""
+    with EmbeddingServer(dimension=384, vectors="words") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def stack(embedding_server: EmbeddingServer) -> Iterator[Stack]:
+    """Start the stack once; every loopback address but the product's own may be fetched."""
+    root = Path(tempfile.mkdtemp(prefix="cixml-stack-"))
+    root.chmod(0o755)
+    with pytest.MonkeyPatch.context() as environment:
+        for name in OUTSIDE:
+            environment.delenv(name, raising=False)
+        environment.setenv("CIXML_HOME", str(root))
+        environment.setenv("EMBEDDING_API_BASE_URL", embedding_server.base_url)
+        environment.setenv("CIXML_FETCH__ALLOW_NETWORKS", json.dumps(["127.0.0.0/8"]))
+        home = Home(root)
+        try:
+            start_stack(home)
+            yield Stack(home=home, values=read_env_file(home))
+        finally:
+            stop_stack(home)
+            shutil.rmtree(root, ignore_errors=True)
+
+
+def descendants(pid: int) -> set[int]:
+    return {child.pid for child in psutil.Process(pid).children(recursive=True)}
