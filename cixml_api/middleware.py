@@ -37,9 +37,11 @@ class RequestFrame:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                listed = message["headers"]
-                if not any(name == b"x-request-id" for name, _ in listed):
-                    message["headers"] = [*listed, (b"x-request-id", request_id.encode())]
+                message["headers"] = [
+                    *(header for header in message["headers"] if header[0] != b"x-request-id"),
+                    (b"x-request-id", request_id.encode()),
+                    (b"traceparent", traceparent.encode()),
+                ]
             await send(message)
 
         token = context.attach(_context_of(traceparent))

@@ -10,17 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, field_validator
 
+from cixml_api import examples
 from resources.types import ItemStatus, JobStatus, Stage
 
 CORPUS_NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 MOST_METADATA_BYTES = 16_384
-
-EXAMPLE_JOB_ID = "job_0193a5c27e5b7c0d9a0f3f0c5b1e2d4f"
-_EXAMPLE_ITEM_ID = "item_0193a5c27e5c7a11b0c2d3e4f5061728"
-_EXAMPLE_DOCUMENT_ID = "doc_0193a5c27e8e7b22a1b2c3d4e5f60718"
-_EXAMPLE_CHUNK_ID = "chk_5d41402abc4b2a76b9719d911017c592"
-_EXAMPLE_VERSION_ID = "ver_0193a5c27e8f7c33b2c3d4e5f6071829"
-_EXAMPLE_TIME = "2026-11-24T09:30:00.120000Z"
 
 
 class _Request(BaseModel):
@@ -56,21 +50,7 @@ def _branch(value: object) -> str:
 class JobRequest(_Request):
     """URLs to fetch, cut, embed and make searchable in one corpus."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"corpus": "product-docs", "urls": ["https://docs.example.com/start"]},
-                {
-                    "corpus": "product-docs",
-                    "create_corpus": True,
-                    "urls": [
-                        "https://docs.example.com/start",
-                        {"url": "https://docs.example.com/api", "metadata": {"product": "x"}, "external_id": "A-17"},
-                    ],
-                },
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": examples.JOB_REQUEST})
 
     corpus: str = Field(pattern=CORPUS_NAME, description="made on first use, unless `create_corpus` is false")
     create_corpus: bool = True
@@ -82,9 +62,7 @@ class JobRequest(_Request):
 class SearchRequest(_Request):
     """A question to one corpus."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"query": "how do I rotate an API key", "top_k": 10}]},
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": examples.SEARCH_REQUEST})
 
     query: str = Field(min_length=1, max_length=8192)
     top_k: int = Field(default=10, ge=1, le=100)
@@ -184,46 +162,7 @@ class JobLinks(_Answer):
 class Job(_Answer):
     """One submission. Terminal states (succeeded, partial, failed, cancelled) never change."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": EXAMPLE_JOB_ID,
-                    "status": "running",
-                    "version": 17,
-                    "corpus": "product-docs",
-                    "caller_id": "c_9f2e",
-                    "created_at": _EXAMPLE_TIME,
-                    "started_at": _EXAMPLE_TIME,
-                    "finished_at": None,
-                    "failed_stage": None,
-                    "error": None,
-                    "cancel_requested": False,
-                    "items": {
-                        "total": 52,
-                        "queued": 10,
-                        "scraping": 3,
-                        "chunking": 1,
-                        "embedding": 2,
-                        "indexed": 30,
-                        "unchanged": 4,
-                        "skipped": 1,
-                        "failed": 1,
-                        "cancelled": 0,
-                    },
-                    "progress": 0.69,
-                    "usage": {
-                        "pages": 37,
-                        "bytes": 1840211,
-                        "chunks": 812,
-                        "embedding_tokens": 391022,
-                        "cached_tokens": 120400,
-                    },
-                    "links": {"self": f"/v1/jobs/{EXAMPLE_JOB_ID}", "items": f"/v1/jobs/{EXAMPLE_JOB_ID}/items"},
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": examples.JOB})
 
     id: str
     status: JobStatus
@@ -268,41 +207,7 @@ class ChunkCounts(_Answer):
 class Item(_Answer):
     """One URL of a job. `waiting_reason` says why a queued item waits (breaker, host, robots, ...)."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": _EXAMPLE_ITEM_ID,
-                    "url": "https://docs.example.com/start",
-                    "final_url": "https://docs.example.com/start",
-                    "external_id": None,
-                    "metadata": {},
-                    "status": "failed",
-                    "failed_stage": "scraping",
-                    "attempts": 3,
-                    "next_attempt_at": None,
-                    "waiting_reason": None,
-                    "http": {"status": 503, "etag": None, "bytes": 0, "fetched_at": _EXAMPLE_TIME},
-                    "robots": {"allowed": True, "rule": "Allow: /", "fetched_at": _EXAMPLE_TIME},
-                    "change": None,
-                    "chunks": {"total": 0, "added": 0, "kept": 0, "removed": 0},
-                    "document_id": None,
-                    "error": {
-                        "code": "http_5xx",
-                        "failed_stage": "scraping",
-                        "retryable": True,
-                        "http_status": 503,
-                        "attempts": 3,
-                        "detail": "503 from origin after 3 tries",
-                    },
-                    "duplicate_of": None,
-                    "created_at": _EXAMPLE_TIME,
-                    "started_at": _EXAMPLE_TIME,
-                    "finished_at": _EXAMPLE_TIME,
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": examples.ITEM})
 
     id: str
     url: str
@@ -359,26 +264,7 @@ class Freshness(_Answer):
 class Corpus(_Answer):
     """What a caller searches. `partition` is its key in the pipeline."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "product-docs",
-                    "partition": "product-docs-5b1e2d4f",
-                    "created_at": _EXAMPLE_TIME,
-                    "counts": {"documents": 41, "chunks": 812},
-                    "active_index": {
-                        "id": _EXAMPLE_VERSION_ID,
-                        "model": "all-MiniLM-L6-v2",
-                        "kind": "exact",
-                        "state": "serving",
-                        "chunking": {"strategy": "recursive", "max_tokens": 256, "overlap_tokens": 32},
-                    },
-                    "freshness": {"oldest": _EXAMPLE_TIME, "newest": _EXAMPLE_TIME},
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": examples.CORPUS})
 
     name: str
     partition: str
@@ -468,45 +354,7 @@ class TookMilliseconds(_Answer):
 class SearchAnswer(_Answer):
     """The chunks nearest to the query, best first: always min(top_k, live chunks) of them."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "results": [
-                        {
-                            "rank": 1,
-                            "score": 0.83,
-                            "scores": {"vector": 0.83},
-                            "chunk_id": _EXAMPLE_CHUNK_ID,
-                            "document_id": _EXAMPLE_DOCUMENT_ID,
-                            "corpus": "product-docs",
-                            "url": "https://docs.example.com/api",
-                            "title": "API keys",
-                            "text": "To rotate a key, ...",
-                            "ordinal": 7,
-                            "offsets": {"start": 4120, "end": 5903, "unit": "unicode code point of text layer"},
-                            "text_sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
-                            "snapshot": _EXAMPLE_VERSION_ID,
-                            "fetched_at": _EXAMPLE_TIME,
-                            "metadata": {"product": "x"},
-                        }
-                    ],
-                    "query": {
-                        "model": "all-MiniLM-L6-v2",
-                        "index_version": _EXAMPLE_VERSION_ID,
-                        "distance": "cosine",
-                        "tokens": 9,
-                        "embedding_cached": False,
-                    },
-                    "total_candidates": 812,
-                    "partial": False,
-                    "degraded": None,
-                    "took_ms": {"auth": 0.2, "embed": 6.1, "search": 2.7, "total": 9.4},
-                    "next": None,
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": examples.SEARCH_ANSWER})
 
     results: list[SearchResult]
     query: QueryRecord

@@ -74,6 +74,7 @@ async def test_the_trace_of_the_caller_is_in_the_problem(client: httpx.AsyncClie
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     answer = await client.get("/v1/jobs", headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
     assert answer.json()["trace_id"] == trace
+    assert answer.headers["traceparent"].split("-")[1] == trace
     broken = await client.get("/v1/jobs", headers={"traceparent": f"00-{'0' * 32}-00f067aa0ba902b7-01"})
     assert broken.json()["trace_id"] != "0" * 32
 

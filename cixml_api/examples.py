@@ -1,0 +1,148 @@
+"""Examples of bodies, shown in the OpenAPI document. A test holds them to the schemas."""
+
+from __future__ import annotations
+
+from pydantic.config import JsonValue
+
+_JOB_ID = "job_0193a5c27e5b7c0d9a0f3f0c5b1e2d4f"
+_ITEM_ID = "item_0193a5c27e5c7a11b0c2d3e4f5061728"
+_DOCUMENT_ID = "doc_0193a5c27e8e7b22a1b2c3d4e5f60718"
+_CHUNK_ID = "chk_5d41402abc4b2a76b9719d911017c592"
+_VERSION_ID = "ver_0193a5c27e8f7c33b2c3d4e5f6071829"
+_TIME = "2026-11-24T09:30:00.120000Z"
+
+JOB_REQUEST: list[JsonValue] = [
+    {"corpus": "product-docs", "urls": ["https://docs.example.com/start"]},
+    {
+        "corpus": "product-docs",
+        "create_corpus": True,
+        "urls": [
+            "https://docs.example.com/start",
+            {"url": "https://docs.example.com/api", "metadata": {"product": "x"}, "external_id": "A-17"},
+        ],
+    },
+]
+
+SEARCH_REQUEST: list[JsonValue] = [{"query": "how do I rotate an API key", "top_k": 10}]
+
+JOB: list[JsonValue] = [
+    {
+        "id": _JOB_ID,
+        "status": "running",
+        "version": 17,
+        "corpus": "product-docs",
+        "caller_id": "c_9f2e",
+        "created_at": _TIME,
+        "started_at": _TIME,
+        "finished_at": None,
+        "failed_stage": None,
+        "error": None,
+        "cancel_requested": False,
+        "items": {
+            "total": 52,
+            "queued": 10,
+            "scraping": 3,
+            "chunking": 1,
+            "embedding": 2,
+            "indexed": 30,
+            "unchanged": 4,
+            "skipped": 1,
+            "failed": 1,
+            "cancelled": 0,
+        },
+        "progress": 0.69,
+        "usage": {
+            "pages": 37,
+            "bytes": 1840211,
+            "chunks": 812,
+            "embedding_tokens": 391022,
+            "cached_tokens": 120400,
+        },
+        "links": {"self": f"/v1/jobs/{_JOB_ID}", "items": f"/v1/jobs/{_JOB_ID}/items"},
+    }
+]
+
+ITEM: list[JsonValue] = [
+    {
+        "id": _ITEM_ID,
+        "url": "https://docs.example.com/start",
+        "final_url": "https://docs.example.com/start",
+        "external_id": None,
+        "metadata": {},
+        "status": "failed",
+        "failed_stage": "scraping",
+        "attempts": 3,
+        "next_attempt_at": None,
+        "waiting_reason": None,
+        "http": {"status": 503, "etag": None, "bytes": 0, "fetched_at": _TIME},
+        "robots": {"allowed": True, "rule": "Allow: /", "fetched_at": _TIME},
+        "change": None,
+        "chunks": {"total": 0, "added": 0, "kept": 0, "removed": 0},
+        "document_id": None,
+        "error": {
+            "code": "http_5xx",
+            "failed_stage": "scraping",
+            "retryable": True,
+            "http_status": 503,
+            "attempts": 3,
+            "detail": "503 from origin after 3 tries",
+        },
+        "duplicate_of": None,
+        "created_at": _TIME,
+        "started_at": _TIME,
+        "finished_at": _TIME,
+    }
+]
+
+CORPUS: list[JsonValue] = [
+    {
+        "name": "product-docs",
+        "partition": "product-docs-5b1e2d4f",
+        "created_at": _TIME,
+        "counts": {"documents": 41, "chunks": 812},
+        "active_index": {
+            "id": _VERSION_ID,
+            "model": "all-MiniLM-L6-v2",
+            "kind": "exact",
+            "state": "serving",
+            "chunking": {"strategy": "recursive", "max_tokens": 256, "overlap_tokens": 32},
+        },
+        "freshness": {"oldest": _TIME, "newest": _TIME},
+    }
+]
+
+SEARCH_ANSWER: list[JsonValue] = [
+    {
+        "results": [
+            {
+                "rank": 1,
+                "score": 0.83,
+                "scores": {"vector": 0.83},
+                "chunk_id": _CHUNK_ID,
+                "document_id": _DOCUMENT_ID,
+                "corpus": "product-docs",
+                "url": "https://docs.example.com/api",
+                "title": "API keys",
+                "text": "To rotate a key, ...",
+                "ordinal": 7,
+                "offsets": {"start": 4120, "end": 5903, "unit": "unicode code point of text layer"},
+                "text_sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+                "snapshot": _VERSION_ID,
+                "fetched_at": _TIME,
+                "metadata": {"product": "x"},
+            }
+        ],
+        "query": {
+            "model": "all-MiniLM-L6-v2",
+            "index_version": _VERSION_ID,
+            "distance": "cosine",
+            "tokens": 9,
+            "embedding_cached": False,
+        },
+        "total_candidates": 812,
+        "partial": False,
+        "degraded": None,
+        "took_ms": {"auth": 0.2, "embed": 6.1, "search": 2.7, "total": 9.4},
+        "next": None,
+    }
+]
