@@ -1,0 +1,55 @@
+"""A web server on loopback and fetchers that may reach it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from resources.settings import FetchSettings
+from resources.web.fetcher import Fetcher
+from tests.fakes.web_server import WebServer
+
+MakeFetcher = Callable[..., Fetcher]
+
+
+@pytest.fixture
+def server() -> Iterator[WebServer]:
+    with WebServer() as started:
+        yield started
+
+
+@pytest.fixture
+async def make_fetcher(server: WebServer) -> AsyncIterator[MakeFetcher]:
+    """Return a maker of fetchers that may reach the server and nothing else inside; they are closed at the end."""
+    made: list[Fetcher] = []
+
+    def make(
+        *,
+        own_endpoints: frozenset[tuple[str, int]] = frozenset(),
+        names: dict[str, Sequence[str]] | None = None,
+        **settings: Any,
+    ) -> Fetcher:
+        async def resolve(host: str) -> Sequence[str]:
+            if host not in (names or {}):
+                raise OSError("no such name")
+            return (names or {})[host]
+
+        allowed = settings.pop("allow_networks", [f"127.0.0.1/32:{server.port}"])
+        fetcher = Fetcher(
+            FetchSettings(allow_networks=allowed, **settings),
+            own_endpoints=own_endpoints,
+            resolve=resolve if names is not None else None,
+        )
+        made.append(fetcher)
+        return fetcher
+
+    yield make
+    for fetcher in made:
+        await fetcher.aclose()
+
+
+@pytest.fixture
+def fetcher(make_fetcher: MakeFetcher) -> Fetcher:
+    return make_fetcher()

@@ -1,0 +1,308 @@
+"""Fetching, against a real server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from resources.errors import InvalidUrlError, ScrapingError
+from resources.web.fetcher import Fetcher
+from tests.fakes.web_server import Page, WebServer
+from tests.unit.resources.web.conftest import MakeFetcher
+
+
+async def failure(fetcher: Fetcher, url: str) -> ScrapingError:
+    with pytest.raises(ScrapingError) as caught:
+        await fetcher.fetch(url)
+    return caught.value
+
+
+async def test_fetcher_returns_a_page_with_its_headers(server: WebServer, fetcher: Fetcher) -> None:
+    server.pages["/a"] = Page("<p>Hallo</p>", "Text/HTML; Charset=UTF-8", last_modified="Mon, 01 Jan 2024 00:00:00 GMT")
+    page = await fetcher.fetch(f"{server.url}/a#part")
+    assert (page.status, page.body, page.content_type, page.charset) == (200, b"<p>Hallo</p>", "text/html", "utf-8")
+    assert page.url == page.final_url == f"{server.url}/a"
+    assert page.etag == server.pages["/a"].etag
+    assert page.last_modified == "Mon, 01 Jan 2024 00:00:00 GMT"
+    assert page.robots.allowed
+    assert page.robots.rule == "no robots.txt"
+    request = server.requests[-1].headers
+    assert request["accept-encoding"] == "gzip"
+    assert request["user-agent"].startswith("cixml/")
+    assert request["host"] == f"127.0.0.1:{server.port}"
+
+
+async def test_unchanged_page_has_no_body_and_keeps_its_connection(server: WebServer, fetcher: Fetcher) -> None:
+    server.pages["/a"] = Page("<p>a</p>")
+    first = await fetcher.fetch(f"{server.url}/a")
+    for _ in range(3):
+        again = await fetcher.fetch(f"{server.url}/a", etag=first.etag, last_modified=first.last_modified)
+        assert (again.status, again.body, again.is_unchanged) == (304, None, True)
+    assert server.connections == 1
+
+
+async def test_page_is_conditional_by_date_alone(server: WebServer, fetcher: Fetcher) -> None:
+    date = "Mon, 01 Jan 2024 00:00:00 GMT"
+    server.pages["/a"] = Page("<p>a</p>", last_modified=date, etag=False)
+    assert (await fetcher.fetch(f"{server.url}/a", last_modified=date)).is_unchanged
+    assert not (await fetcher.fetch(f"{server.url}/a", etag='"x"\r\nEvil: 1')).is_unchanged
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "retryable"),
+    [
+        (404, "http_4xx", False),
+        (403, "http_4xx", False),
+        (401, "login_required", False),
+        (429, "http_4xx", True),
+        (500, "http_5xx", True),
+        (503, "http_5xx", True),
+    ],
+)
+async def test_error_status_becomes_a_code(
+    server: WebServer, fetcher: Fetcher, status: int, code: str, *, retryable: bool
+) -> None:
+    server.pages["/a"] = Page("no", "text/plain", status=status)
+    error = await failure(fetcher, f"{server.url}/a")
+    assert (error.code, error.retryable, error.http_status) == (code, retryable, status)
+
+
+async def test_retry_after_is_read_in_seconds_and_as_a_date(server: WebServer, fetcher: Fetcher) -> None:
+    server.pages["/a"] = Page("", status=429, headers={"Retry-After": "120"})
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    server.pages["/b"] = Page("", status=503, headers={"Retry-After": soon})
+    server.pages["/c"] = Page("", status=503, headers={"Retry-After": "soon"})
+    assert (await failure(fetcher, f"{server.url}/a")).retry_after_seconds == 120
+    assert 50 < ((await failure(fetcher, f"{server.url}/b")).retry_after_seconds or 0) <= 60
+    assert (await failure(fetcher, f"{server.url}/c")).retry_after_seconds is None
+
+
+async def test_redirects_are_followed_up_to_the_limit(server: WebServer, fetcher: Fetcher) -> None:
+    for step in range(6):
+        server.pages[f"/{step}"] = Page("", status=302, headers={"Location": f"/{step + 1}"})
+    server.pages["/6"] = Page("<p>end</p>")
+    page = await fetcher.fetch(f"{server.url}/1")
+    assert (page.url, page.final_url) == (f"{server.url}/1", f"{server.url}/6")
+    assert (await failure(fetcher, f"{server.url}/0")).code == "redirect_loop"
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("location", "code"),
+    [
+        ("/loop", "redirect_loop"),
+        ("file:///etc/passwd", "redirect_blocked"),
+        ("http://user:pw@example.com/", "redirect_blocked"),
+        ("http://intranet/", "redirect_blocked"),
+        ("http://169.254.169.254/latest/meta-data", "address_blocked"),
+        ("http://[::ffff:127.0.0.1]:1/", "address_blocked"),
+    ],
+)
+async def test_redirect_is_checked_like_the_first_url(
+    server: WebServer, fetcher: Fetcher, location: str, code: str
+) -> None:
+    server.pages["/loop"] = Page("", status=301, headers={"Location": location})
+    assert (await failure(fetcher, f"{server.url}/loop")).code == code
+
+
+async def test_redirect_without_location_is_refused(server: WebServer, fetcher: Fetcher) -> None:
+    server.pages["/a"] = Page("", status=302)
+    assert (await failure(fetcher, f"{server.url}/a")).code == "redirect_blocked"
+
+
+@pytest.mark.parametrize("url", ["ftp://example.com/", "http://user:pw@example.com/", "nonsense"])
+async def test_fetcher_refuses_a_url_that_can_not_be_fetched(fetcher: Fetcher, url: str) -> None:
+    with pytest.raises(InvalidUrlError):
+        await fetcher.fetch(url)
+
+
+async def test_refused_address_sees_no_connection(server: WebServer, make_fetcher: MakeFetcher) -> None:
+    fetcher = make_fetcher(allow_networks=[])
+    assert (await failure(fetcher, f"{server.url}/")).code == "address_blocked"
+    assert server.connections == 0
+
+
+async def test_own_endpoint_is_refused_though_its_network_is_allowed(
+    server: WebServer, make_fetcher: MakeFetcher
+) -> None:
+    own = frozenset({("localhost", server.port)})
+    fetcher = make_fetcher(own_endpoints=own, allow_networks=["127.0.0.0/8"])
+    assert (await failure(fetcher, f"{server.url}/")).code == "address_blocked"
+    assert server.connections == 0
+
+
+async def test_name_that_stands_for_an_inner_address_is_refused(server: WebServer, make_fetcher: MakeFetcher) -> None:
+    names = {
+        "mixed.test.": [],
+        "mixed.test": ["127.0.0.1", "10.0.0.1"],
+        "good.test": ["127.0.0.1"],
+        "db.test": ["127.0.0.1"],
+    }
+    fetcher = make_fetcher(names=names)
+    server.pages["/"] = Page("<p>good</p>")
+    assert (await failure(fetcher, f"http://mixed.test:{server.port}/")).code == "address_blocked"
+    assert server.connections == 0
+    page = await fetcher.fetch(f"http://good.test:{server.port}/")
+    assert page.body == b"<p>good</p>"
+    assert server.requests[-1].headers["host"] == f"good.test:{server.port}"
+    guarded = make_fetcher(names=names, own_endpoints=frozenset({("db.test", server.port)}))
+    for name in ("db.test", "good.test"):  # by name, and by the number behind it
+        assert (await failure(guarded, f"http://{name}:{server.port}/")).code == "address_blocked"
+
+
+async def test_unknown_name_and_closed_port_are_retryable(make_fetcher: MakeFetcher, server: WebServer) -> None:
+    error = await failure(make_fetcher(names={}), "http://nowhere.test/")
+    assert (error.code, error.retryable) == ("dns_failed", True)
+    fetcher = make_fetcher(allow_networks=["127.0.0.1/32"])
+    with WebServer() as gone:
+        url = gone.url
+    error = await failure(fetcher, f"{url}/")
+    assert (error.code, error.retryable) == ("robots_unreachable", True)
+
+
+async def test_robots_txt_decides(server: WebServer, fetcher: Fetcher) -> None:
+    server.pages |= {
+        "/robots.txt": Page("\ufeffUser-agent: cixml\nDisallow: /private", "text/plain"),
+        "/public": Page("<p>a</p>"),
+    }
+    error = await failure(fetcher, f"{server.url}/private/a")
+    assert (error.code, error.retryable) == ("robots_disallowed", False)
+    assert "Disallow: /private" in error.message
+    assert (await fetcher.fetch(f"{server.url}/public")).robots.rule == "no rule for this URL"
+    assert server.paths == ["/public"]
+    assert sum(request.path == "/robots.txt" for request in server.requests) == 1
+
+
+async def test_redirect_into_a_disallowed_path_is_refused(server: WebServer, fetcher: Fetcher) -> None:
+    server.pages |= {
+        "/robots.txt": Page("User-agent: *\nDisallow: /private", "text/plain"),
+        "/a": Page("", status=302, headers={"Location": "/private"}),
+    }
+    assert (await failure(fetcher, f"{server.url}/a")).code == "robots_disallowed"
+    assert server.paths == ["/a"]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_unreachable_robots_txt_refuses_for_now(server: WebServer, fetcher: Fetcher, status: int) -> None:
+    server.pages |= {"/robots.txt": Page("", status=status), "/a": Page("<p>a</p>")}
+    error = await failure(fetcher, f"{server.url}/a")
+    assert (error.code, error.retryable, error.http_status) == ("robots_unreachable", True, status)
+    assert server.paths == []
+
+
+async def test_robots_txt_is_fetched_once_for_many_pages_and_follows_redirects(
+    server: WebServer, fetcher: Fetcher
+) -> None:
+    server.pages |= {
+        "/robots.txt": Page("", status=301, headers={"Location": "/r"}),
+        "/r": Page("User-agent: *\nDisallow: /p3", "text/plain", delay_seconds=0.05),
+    } | {f"/p{number}": Page("<p>a</p>") for number in range(8)}
+    results = await asyncio.gather(*(fetcher.fetch(f"{server.url}/p{n}") for n in range(8)), return_exceptions=True)
+    assert [isinstance(each, ScrapingError) for each in results] == [n == 3 for n in range(8)]
+    assert [request.path for request in server.requests].count("/robots.txt") == 1
+
+
+async def test_robots_txt_that_redirects_inside_is_never_followed(server: WebServer, make_fetcher: MakeFetcher) -> None:
+    with WebServer({"/robots.txt": Page("User-agent: *\nAllow: /", "text/plain")}) as inner:
+        location = {"Location": f"{inner.url}/robots.txt"}
+        server.pages |= {"/robots.txt": Page("", status=302, headers=location), "/a": Page("<p>a</p>")}
+        error = await failure(make_fetcher(), f"{server.url}/a")
+        assert error.code == "address_blocked"
+        assert inner.connections == 0
+
+
+async def test_gzip_is_decoded(server: WebServer, fetcher: Fetcher) -> None:
+    body = "<p>" + "text " * 1000
+    server.pages["/a"] = Page(body, gzip=True)
+    server.pages["/b"] = Page(gzip.compress(b"one ") + gzip.compress(b"two"), headers={"Content-Encoding": "gzip"})
+    assert (await fetcher.fetch(f"{server.url}/a")).body == body.encode()
+    assert (await fetcher.fetch(f"{server.url}/b")).body == b"one two"
+
+
+@pytest.mark.parametrize(
+    ("page", "code"),
+    [
+        (Page(b"a" * 2_000_001), "too_large"),
+        (Page(b"a" * 2_000_001, chunked=True), "too_large"),
+        (Page(b"a" * 2_000_001, gzip=True), "too_large"),
+        (Page(gzip.compress(b"\0" * 1_900_000), headers={"Content-Encoding": "gzip"}), "too_large"),  # the ratio
+        (Page(gzip.compress(b"<p>text</p>" * 50)[:-20], headers={"Content-Encoding": "gzip"}), "connect_failed"),
+        (Page(b"no gzip", headers={"Content-Encoding": "gzip"}), "unsupported_type"),
+        (Page(b"x", headers={"Content-Encoding": "br"}), "unsupported_type"),
+        (Page(b"x", headers={"Content-Encoding": "gzip, gzip"}), "unsupported_type"),
+        (Page(b"a" * 10_000, truncate=True), "connect_failed"),
+        (Page(b"%PDF-1.7", "application/pdf"), "unsupported_type"),
+        (Page(b"\x89PNG\x00\x01", None), "unsupported_type"),
+    ],
+)
+async def test_bad_body_is_an_error(server: WebServer, make_fetcher: MakeFetcher, page: Page, code: str) -> None:
+    server.pages["/a"] = page
+    assert (await failure(make_fetcher(max_body_bytes=2_000_000), f"{server.url}/a")).code == code
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [(b"\n<!-- a --> <!DOCTYPE html><p>a", "text/html"), (b"# Title\n\nplain", "text/plain")],
+)
+async def test_missing_type_is_sniffed(server: WebServer, fetcher: Fetcher, body: bytes, content_type: str) -> None:
+    server.pages["/a"] = Page(body, None)
+    assert (await fetcher.fetch(f"{server.url}/a")).content_type == content_type
+
+
+async def test_drip_ends_at_the_total_deadline(server: WebServer, make_fetcher: MakeFetcher) -> None:
+    server.pages["/a"] = Page(b"a" * 1000, drip_seconds=0.02)
+    started = time.monotonic()
+    error = await failure(make_fetcher(total_timeout_seconds=0.3), f"{server.url}/a")
+    assert (error.code, error.retryable) == ("timeout", True)
+    assert time.monotonic() - started < 2
+
+
+async def test_silence_ends_at_the_read_timeout(server: WebServer, make_fetcher: MakeFetcher) -> None:
+    server.pages |= {"/robots.txt": Page("", status=404), "/a": Page(b"a", delay_seconds=5)}
+    error = await failure(make_fetcher(read_timeout_seconds=0.2), f"{server.url}/a")
+    assert (error.code, error.retryable) == ("timeout", True)
+
+
+async def test_connection_closed_in_the_moment_of_reuse_is_tried_again(server: WebServer, fetcher: Fetcher) -> None:
+    server.pages["/a"] = Page("<p>a</p>")
+    await fetcher.fetch(f"{server.url}/a")
+    server.close_next_reuse()
+    assert (await fetcher.fetch(f"{server.url}/a")).body == b"<p>a</p>"
+    assert server.connections == 2
+
+
+async def test_connection_dropped_at_its_first_request_is_an_error(server: WebServer, fetcher: Fetcher) -> None:
+    server.pages["/a"] = Page("<p>a</p>")
+    await fetcher.fetch(f"{server.url}/a")
+    server.fail_next("/a", times=2, status=0)
+    error = await failure(fetcher, f"{server.url}/a")
+    assert (error.code, error.retryable) == ("connect_failed", True)
+
+
+async def test_host_is_asked_so_many_at_once(server: WebServer, make_fetcher: MakeFetcher) -> None:
+    server.pages |= {f"/{number}": Page("<p>a</p>", delay_seconds=0.03) for number in range(9)}
+    fetcher = make_fetcher(host_concurrency=3)
+    await asyncio.gather(*(fetcher.fetch(f"{server.url}/{number}") for number in range(9)))
+    assert server.most_at_once == 3
+
+
+async def test_crawl_delay_is_kept_up_to_the_cap(server: WebServer, make_fetcher: MakeFetcher) -> None:
+    server.pages |= {"/robots.txt": Page("User-agent: *\nCrawl-delay: 3600", "text/plain"), "/a": Page("<p>a</p>")}
+    fetcher = make_fetcher(max_crawl_delay_seconds=0.1, total_timeout_seconds=0.15)  # waiting is not counted
+    started = time.monotonic()
+    await asyncio.gather(*(fetcher.fetch(f"{server.url}/a") for _ in range(4)))
+    assert 0.3 <= time.monotonic() - started < 3
+
+
+async def test_proxy_of_the_environment_is_not_used(
+    server: WebServer, make_fetcher: MakeFetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    server.pages["/a"] = Page("<p>a</p>")
+    assert (await make_fetcher().fetch(f"{server.url}/a")).status == 200
