@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Awaitable, Callable, Iterator
 from typing import NoReturn, TypeVar
 
@@ -71,13 +72,20 @@ def validate(model: type[Body], value: object) -> Body:
 def _parse_slowly(body: bytes, error: orjson.JSONDecodeError) -> object:
     """Tell lone surrogates, which orjson takes for bad JSON, from what is no JSON."""
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        return json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         raise MalformedBodyError(f"The body is not JSON: {error}") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _refuse_characters(value: object) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from pydantic import TypeAdapter
+from pydantic import StringConstraints, TypeAdapter
 
 from cixml_api import schemas, views
 from cixml_api.dependencies import AnyServices, Caller
 from cixml_api.openapi import problems
 from cixml_api.pagination import Cursor, Limit, decode_cursor, encode_cursor, page, split
+from cixml_api.schemas import CORPUS_NAME
 from resources.errors import NotFoundError
 from resources.postgres.corpora import count_corpora, get_corpus, list_corpora
 from resources.postgres.documents import count_documents, list_documents
@@ -19,7 +20,7 @@ from resources.postgres.pool import connected
 
 router = APIRouter(prefix="/v1/corpora", tags=["corpora"])
 
-_CORPUS_PLACE = TypeAdapter(tuple[Literal["name"], str])
+_CORPUS_PLACE = TypeAdapter(tuple[Literal["name"], Annotated[str, StringConstraints(pattern=CORPUS_NAME)]])
 _DOCUMENT_PLACE = TypeAdapter(tuple[Literal["created_at"], UUID])
 
 

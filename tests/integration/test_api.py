@@ -14,6 +14,7 @@ import pytest_asyncio
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from cixml_api.pagination import encode_cursor
 from resources.membership import caller_id_of
 from tests.api import ALICE, BOB, Api, index_document, running_api
 from tests.database import PEPPER, Database, database, postgres_server  # noqa: F401  # fixtures
@@ -219,6 +220,15 @@ async def test_a_wrong_parameter_is_422_and_named(api: Api, parameters: dict[str
     answer = await api.get("/v1/jobs", params=parameters)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == f"/{next(iter(parameters))}"
+
+
+@pytest.mark.parametrize(
+    "place", [("name", "a\0"), ("name", 3), ("ordinal", 1), ("-created_at", "9999-12-31T23:59:59-23:59", "x")]
+)
+async def test_a_forged_cursor_is_422_everywhere(api: Api, place: tuple[str | int, ...]) -> None:
+    await submit(api, corpus="docs")
+    for path in ("/v1/corpora", "/v1/corpora/docs/documents", "/v1/jobs"):
+        assert (await api.get(path, params={"cursor": encode_cursor(*place)})).status_code == 422
 
 
 async def test_items_tell_how_they_failed(api: Api, rows: psycopg.Connection[Any]) -> None:
