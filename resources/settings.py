@@ -126,7 +126,9 @@ class PipelineSettings(BaseModel):
     database_url: SecretStr | None = None
     batch_items: int = Field(default=100, description="most items in one batch")
     small_batch_items: int = Field(default=10, description="a batch up to this size may take the slot kept free")
-    turn_seconds: float = Field(default=10.0, description="a run that worked this long while others wait takes no new item")
+    turn_seconds: float = Field(
+        default=10.0, description="a run that worked this long while others wait takes no new item"
+    )
     dispatch_seconds: float = 30.0
     lease_seconds: float = 15.0
     heartbeat_seconds: float = 5.0
@@ -134,7 +136,9 @@ class PipelineSettings(BaseModel):
     max_attempts: int = 5
     worker_slots: int = Field(default=3, description="runs at once in one worker")
     sensor_wait_seconds: float = 25.0
-    refresh_after_seconds: float = Field(default=86_400.0, description="a document not checked for so long is due for refresh")
+    refresh_after_seconds: float = Field(
+        default=86_400.0, description="a document not checked for so long is due for refresh"
+    )
     refresh_items: int = Field(default=1000, description="most documents that one refresh run takes")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from celery import Celery
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 
 from resources.orchestration import tags
 
@@ -19,7 +19,7 @@ def make_celery(broker_url: str) -> Celery:
     """
     app = Celery("cixml", broker=broker_url)
     app.conf.update(
-        task_queues=[Queue(name) for name in (tags.INGEST_QUEUE, tags.BACKFILL_QUEUE)],  # type: ignore[no-untyped-call]
+        task_queues=[_queue(tags.INGEST_QUEUE), _queue(tags.BACKFILL_QUEUE)],
         task_default_queue=tags.BACKFILL_QUEUE,
         task_ignore_result=True,
         task_acks_late=False,
@@ -33,3 +33,8 @@ def make_celery(broker_url: str) -> Celery:
         broker_transport_options={"queue_order_strategy": "priority"},
     )
     return app
+
+
+def _queue(name: str) -> Queue:
+    """Return a queue with an exchange of its own: on a shared one, Redis delivers a message to every queue bound."""
+    return Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]  # kombu has no types

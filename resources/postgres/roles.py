@@ -25,11 +25,10 @@ def ensure_login(connection: Connection[tuple[object, ...]], url: str, *, group:
     if not parts.username or parts.password is None:
         raise ConfigurationError(f"the database URL of the {group} login needs a user and a password")
     user, password = unquote(parts.username), unquote(parts.password)
-    verb = "ALTER" if _role_exists(connection, user) else "CREATE"
+    # A new role is no superuser and creates nothing; only a superuser may say so again in an ALTER.
+    verb = sql.SQL("ALTER" if _role_exists(connection, user) else "CREATE")
     connection.execute(
-        sql.SQL(verb + " ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}").format(
-            sql.Identifier(user), sql.Literal(password)
-        )
+        sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, sql.Identifier(user), sql.Literal(password))
     )
     connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(user)))
     _set_planner(connection, user)

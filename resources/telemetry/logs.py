@@ -26,7 +26,7 @@ _SECRET_PATTERNS = (
     ),
     re.compile(r"([a-z][a-z0-9+.-]*://[^\s/:@]*)(:)[^\s/@]+(?=@)"),
 )
-_NOISY_LOGGERS = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "urllib3", "asyncio")
+_NOISY_LOGGERS = ("alembic", "httpx", "httpx2", "httpcore", "httpcore2", "openai", "urllib3", "asyncio")
 
 
 @contextmanager
