@@ -99,7 +99,8 @@ class _Cutter:
         start, reached = self._skip_white(0), 0
         while start < len(self._text):
             span = self._span(start, reached)
-            yield span
+            if not self._text[span.start : span.end].isspace():  # no-break spaces and the like
+                yield span
             reached = span.end
             start = self._next_start(span)
 

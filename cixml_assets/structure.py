@@ -154,11 +154,11 @@ class _Walker:
             self._kind = Kind.TEXT  # what follows the first paragraph of an item
 
     def _add(self, kind: Kind, text: str, link_characters: int) -> None:
+        if kind == Kind.HEADING:
+            text = text.replace("\n", " ").rstrip(_PERMALINK)
         if text:
             share = min(1.0, link_characters / len(text))
             level = self._level if kind == Kind.HEADING else 0
-            if kind == Kind.HEADING:
-                text = text.replace("\n", " ").rstrip(_PERMALINK)
             self.blocks.append(Block(kind, text, level, share, not self._in_furniture))
 
     def _text(self, text: str | None) -> None:

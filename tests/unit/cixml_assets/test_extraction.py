@@ -1,0 +1,235 @@
+"""Extraction: charsets, headings, furniture, coverage, and pages made to hurt."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cixml_assets.extraction import clean_text, decode, extract
+from resources.errors import ChunkingError
+
+PAGES = Path(__file__).parents[2] / "data" / "pages"
+PARAGRAPH = "The pump moves water from the lower tank to the upper one, and stops by itself when that is full. "
+
+
+def page(body: str, head: str = "<title>Pump</title>", attributes: str = "") -> str:
+    return f"<!doctype html><html {attributes}><head>{head}</head><body>{body}</body></html>"
+
+
+def news(article: str) -> str:
+    """Return a page with what marks a news site: scripts and social meta tags."""
+    meta = '<meta property="og:type" content="article"><title>News</title>' + "<script>1</script>" * 12
+    teasers = "".join(f'<li><a href="/{n}">Another story that you may like, number {n}</a></li>' for n in range(12))
+    menu = '<nav><a href="/">Home</a> <a href="/a">Politics</a></nav>'
+    return page(f'{menu}<article>{article}</article><ul class="related">{teasers}</ul><footer>Imprint</footer>', meta)
+
+
+@pytest.mark.parametrize(
+    ("body", "charset"),
+    [
+        ("Übergröße".encode(), None),
+        ("Übergröße".encode(), "iso-8859-1"),  # the label is wrong
+        ("Übergröße".encode("cp1252"), "iso-8859-1"),
+        ("Übergröße".encode("cp1252"), "utf-8"),
+        ("Übergröße".encode("utf-16"), None),
+        ("Übergröße".encode("utf-8-sig"), "nonsense-8"),
+        (b"<meta charset=windows-1252>" + "Übergröße".encode("cp1252"), None),
+        (
+            b'<meta http-equiv="Content-Type" content="text/html; charset=ISO-8859-1">' + "Übergröße".encode("cp1252"),
+            None,
+        ),
+    ],
+)
+def test_charset_is_found_and_a_wrong_label_does_no_harm(body: bytes, charset: str | None) -> None:
+    padding = (
+        " Weiterer Text in deutscher Sprache, damit es etwas zu erkennen gibt: Äpfel, Öl, Füße, größer, schön.".encode(
+            "utf-16-le" if body[:2] == b"\xff\xfe" else "utf-8" if b"\xc3\x9c" in body else "cp1252"
+        )
+    )
+    assert "Übergröße" in decode(body + padding, "text/html", charset)
+
+
+@pytest.mark.parametrize(
+    ("text", "charset"),
+    [("日本語の文章です。", "shift_jis"), ("日本語", "iso-2022-jp"), ("한국어", "euc-kr"), ("简体中文", "gb2312")],
+)
+def test_declared_charset_is_used(text: str, charset: str) -> None:
+    assert decode(text.encode(charset), "text/plain", charset) == text
+    assert text in decode(f"<meta charset={charset}>{text}".encode(charset), "text/html", None)
+
+
+def test_broken_byte_here_and_there_is_replaced() -> None:
+    assert decode(("Übergröße " * 500).encode() + b"\xff end", "text/html", "utf-8").endswith("\ufffd end")
+
+
+@pytest.mark.parametrize("body", [bytes(range(256)) * 40, b"\x00\x01\x02\x03" * 500])
+def test_bytes_that_are_no_text_are_refused(body: bytes) -> None:
+    with pytest.raises(ChunkingError) as caught:
+        decode(body, "text/html", None)
+    assert caught.value.code == "encoding_failed"
+
+
+@given(st.binary(max_size=300), st.sampled_from(["utf-8", "euc-kr", "utf-16", "x-unknown", None]))
+def test_any_bytes_give_text_or_an_error(body: bytes, charset: str | None) -> None:
+    try:
+        text = clean_text(decode(body, "text/html", charset))
+    except ChunkingError:
+        return
+    text.encode()
+    assert "\x00" not in text
+
+
+def test_nul_and_lone_surrogates_are_cleaned() -> None:
+    assert clean_text("a\x00b\ud800c\r\nd\re\x0b") == "ab\ufffdc\nd\ne"
+    assert extract("a\x00b", "text/plain").text == "ab"
+    text = extract(page(f"<p>{PARAGRAPH}&#0;&#xD800;x\ud800</p>")).text
+    text.encode()
+    assert "\x00" not in text
+
+
+def test_headings_lists_code_and_tables_stay_readable() -> None:
+    text = extract(
+        page(
+            "<h1>Pump</h1><p>Intro<br>second line with <b>bold</b>   text</p><h2>Use<a href='#use'>¶</a></h2>"
+            "<ul><li>one</li><li>two <i>items</i></li></ul><pre>  if x:\n    go()\n</pre>"
+            "<table><tr><th>Name</th><th>Size</th></tr><tr><td>a</td><td><p>1</p></td></tr></table>"
+        )
+    ).text
+    assert text == (
+        "# Pump\n\nIntro\nsecond line with bold text\n\n## Use\n\none\ntwo items\n\n"
+        "  if x:\n    go()\n\nName | Size\na | 1"
+    )
+
+
+def test_furniture_is_left_out_of_documentation() -> None:
+    text = extract(
+        page(
+            "<header>Top</header><nav>Menu</nav><div class='breadcrumbs'>You are here</div>"
+            f"<main><h1>Pump</h1><p>{PARAGRAPH}</p><aside class='note'>Mind the valve.</aside></main>"
+            "<div id='comments'>First!</div><p hidden>secret</p><script>var x</script><style>p{}</style>"
+            "<footer>Imprint</footer>"
+        )
+    ).text
+    assert text == f"# Pump\n\n{PARAGRAPH.strip()}\n\nMind the valve."
+
+
+def test_article_is_found_among_teasers() -> None:
+    result = extract(news(f"<h1>Flood</h1><p>{PARAGRAPH * 3}</p><h2>Later</h2><p>{PARAGRAPH * 3}</p>"))
+    assert result.extractor == "trafilatura"
+    assert "## Later" in result.text
+    assert "Another story" not in result.text
+    assert "Imprint" not in result.text
+    assert result.coverage > 0.9
+
+
+def test_same_page_twice_in_one_process_gives_the_same() -> None:
+    html = news(f"<h1>Flood</h1><p>{PARAGRAPH * 4}</p>")
+    assert len({extract(html).text for _ in range(4)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "charset", "sentence", "title"),
+    [
+        ("postgresql-functions-json.html", "utf-8", "jsonb_path_query", "9.16. JSON Functions and Operators"),
+        ("sqlite-pragma.html", "utf-8", "PRAGMA statement", "PRAGMA Statements"),
+        ("apache-content-negotiation.ko.euc-kr.html", None, "내용협상", "내용협상 (Content Negotiation)"),
+    ],
+)
+def test_documentation_page_keeps_its_own_paragraphs(name: str, charset: str | None, sentence: str, title: str) -> None:
+    result = extract(decode((PAGES / name).read_bytes(), "text/html", charset))
+    assert result.coverage >= 0.97
+    assert sentence in result.text
+    assert result.title is not None
+    assert title in result.title
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "title"),
+    [
+        ("<title>Pump - Docs</title>", "<h1>Pump</h1>", "Pump"),
+        ("<title>Pump</title>", "<h1>Welcome</h1>", "Pump"),
+        ("", "<h1>A</h1>", "A"),
+        ("", "<h3>B</h3>", "B"),
+        ("", "", None),
+    ],
+)
+def test_title_is_the_heading_that_the_title_repeats(head: str, body: str, title: str | None) -> None:
+    assert extract(page(f"{body}<p>{PARAGRAPH}</p>", head)).title == title
+
+
+@pytest.mark.parametrize(
+    ("attributes", "language"), [("lang='de-AT'", "de"), ("xml:lang='EN'", "en"), ("lang='x-none'", None), ("", None)]
+)
+def test_language_is_the_page_s(attributes: str, language: str | None) -> None:
+    assert extract(page(f"<p>{PARAGRAPH}</p>", attributes=attributes)).language == language
+
+
+def test_plain_text_passes_through() -> None:
+    result = extract("# Title\n\nsome *text*\r\n", "text/markdown")
+    assert (result.text, result.title, result.coverage) == ("# Title\n\nsome *text*", "Title", 1.0)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "   ", "<html></html>", page("<script>x</script><p hidden>x</p>"), "<!-- x -->"]
+)
+def test_page_without_text_is_an_error_and_never_an_empty_result(content: str) -> None:
+    with pytest.raises(ChunkingError) as caught:
+        extract(content)
+    assert caught.value.code == "empty_text"
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        "<p " + " ".join(f"a{n}=1" for n in range(50_000)) + ">x</p>",
+        "<p " + "".join(f'a{n}=""' for n in range(50_000)) + ">x</p>",
+        "<b>x</b>" * 250_000,
+    ],
+    ids=["attributes", "attributes-without-space", "elements"],
+)
+def test_bomb_is_refused_at_once(bomb: str) -> None:
+    started = time.process_time()
+    with pytest.raises(ChunkingError) as caught:
+        extract(page(bomb))
+    assert caught.value.code == "extraction_failed"
+    assert time.process_time() - started < 3
+
+
+def test_inline_image_is_no_bomb() -> None:
+    assert (
+        PARAGRAPH.strip()
+        in extract(page(f"<img src='data:image/png;base64,{'ab/+' * 60_000}'><p>{PARAGRAPH}</p>")).text
+    )
+
+
+def test_huge_page_takes_the_cheap_path() -> None:
+    html = news("".join(f"<p>{number} {PARAGRAPH}</p>" for number in range(15_000)))
+    started = time.process_time()
+    result = extract(html)
+    assert result.extractor == "structure"
+    assert result.coverage == 1.0
+    assert time.process_time() - started < 4
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            ["<div>", "</div>", "<p>", "<td>", "<tr>", "<table>", "<li>", "text ", "<pre>", "<a>", "<h2>", "</p>"]
+        )
+    )
+)
+def test_broken_markup_loses_no_text(pieces: list[str]) -> None:
+    try:
+        text = extract(f"<html><body>{''.join(pieces)}</body></html>").text
+    except ChunkingError:
+        text = ""
+    assert text.count("text") == pieces.count("text ")
+
+
+def test_deep_nesting_is_read_to_the_bottom_or_refused() -> None:
+    assert "bottom" in extract(page("<div>" * 200 + "bottom" + "</div>" * 200)).text

@@ -1,0 +1,211 @@
+"""The extractor process, started for real: answers, limits, deaths."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+from cixml_assets.extractor_client import ExtractorClient
+from cixml_assets.extractor_protocol import socket_path
+from resources.errors import ChunkingError, ConfigurationError, ExtractorUnavailableError
+from resources.settings import ExtractorSettings, Settings
+from resources.types import Chunking, ExtractedDocument
+
+ROOT = Path(__file__).parents[3]
+PAGE = b"<html lang=en><title>Pump</title><h1>Pump</h1><p>The pump moves water.</p><h2>Care</h2><p>Oil it.</p></html>"
+SLOW_PAGE = b"x" * 4_000_000  # one word: several seconds of tokenising
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="cx") as name:  # short: a socket's path may have 100 bytes
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def tokenizer_path(folder: Path) -> Path:
+    tokenizer = Tokenizer(models.WordPiece({"[UNK]": 0, "the": 1, "pump": 2, "##x": 3, "x": 4}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder / "tokenizer.json"
+
+
+class Extractor:
+    def __init__(self, path: Path, **limits: object) -> None:
+        names = {f"CIXML_EXTRACTOR__{name.upper()}": str(value) for name, value in limits.items()}
+        environment = os.environ | names | {"CIXML_EXTRACTOR__SOCKET": str(path)}
+        self.path = path
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "cixml_assets.extractor"],
+            cwd=ROOT,
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def workers(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children()
+
+    async def ready(self) -> ExtractorClient:
+        client = ExtractorClient(self.path)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                await client.ping()
+            except ExtractorUnavailableError:
+                assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.02)
+            else:
+                return client
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(10)
+        if self.process.stderr:
+            self.process.stderr.close()
+        return code
+
+
+@pytest.fixture(scope="module")
+def extractor(folder: Path) -> Iterator[Extractor]:
+    started = Extractor(folder / "e.sock", processes=2, cpu_seconds=1, wall_seconds=5)
+    yield started
+    if started.process.poll() is None:
+        started.stop()
+
+
+@pytest.fixture
+async def client(extractor: Extractor) -> AsyncIterator[ExtractorClient]:
+    ready = await extractor.ready()
+    yield ready
+    await ready.aclose()
+
+
+async def ask(client: ExtractorClient, tokenizer_path: Path, body: bytes, **changes: object) -> ExtractedDocument:
+    arguments: dict[str, object] = {
+        "content_type": "text/html",
+        "charset": "utf-8",
+        "url": "http://example.com/",
+        "tokenizer_path": tokenizer_path,
+        "chunking": Chunking(max_tokens=16, overlap_tokens=2),
+        "max_chunks": 4096,
+    }
+    return await client.extract(body=body, **(arguments | changes))  # type: ignore[arg-type]  # the names are checked
+
+
+async def gone(processes: list[psutil.Process]) -> bool:
+    deadline = time.monotonic() + 5
+    while any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in processes):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.02)
+    return True
+
+
+async def test_page_comes_back_as_text_and_chunks(client: ExtractorClient, tokenizer_path: Path) -> None:
+    document = await ask(client, tokenizer_path, PAGE)
+    assert (document.title, document.language, document.coverage) == ("Pump", "en", 1.0)
+    assert document.text == "# Pump\n\nThe pump moves water.\n\n## Care\n\nOil it."
+    assert [document.text[chunk.start : chunk.end] for chunk in document.chunks] == [c.text for c in document.chunks]
+    assert [chunk.heading for chunk in document.chunks] == ["Pump", "Pump > Care"] or len(document.chunks) == 1
+
+
+async def test_many_pages_at_once_are_all_answered(client: ExtractorClient, tokenizer_path: Path) -> None:
+    bodies = [f"<p>Page number {number} of many.</p>".encode() for number in range(100)]
+    documents = await asyncio.gather(*(ask(client, tokenizer_path, body) for body in bodies))
+    assert [document.text for document in documents] == [f"Page number {number} of many." for number in range(100)]
+
+
+@pytest.mark.parametrize(
+    ("body", "changes", "code"),
+    [
+        (b"", {}, "empty_text"),
+        (bytes(range(256)) * 10, {}, "encoding_failed"),
+        (b"<p>word " * 100, {"max_chunks": 2}, "too_many_chunks"),
+    ],
+)
+async def test_error_of_a_page_comes_back(
+    client: ExtractorClient, tokenizer_path: Path, body: bytes, changes: dict[str, object], code: str
+) -> None:
+    with pytest.raises(ChunkingError) as caught:
+        await ask(client, tokenizer_path, body, **changes)
+    assert (caught.value.code, caught.value.retryable) == (code, False)
+
+
+async def test_missing_tokenizer_is_a_configuration_error(client: ExtractorClient, folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match="tokenizer_path"):
+        await ask(client, folder / "none.json", PAGE)
+
+
+async def test_page_that_takes_too_long_dies_alone(
+    extractor: Extractor, client: ExtractorClient, tokenizer_path: Path
+) -> None:
+    slow = asyncio.create_task(ask(client, tokenizer_path, SLOW_PAGE, content_type="text/plain"))
+    quick = await asyncio.gather(*(ask(client, tokenizer_path, PAGE) for _ in range(20)))
+    assert len({document.text for document in quick}) == 1
+    with pytest.raises(ChunkingError) as caught:
+        await slow
+    assert (caught.value.code, caught.value.retryable) == ("extraction_failed", True)
+    deadline = time.monotonic() + 5
+    while len(extractor.workers) < 2 and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
+    assert len(extractor.workers) == 2
+    assert all(worker.nice() == 5 for worker in extractor.workers)
+
+
+async def test_client_that_goes_away_harms_nobody(
+    extractor: Extractor, client: ExtractorClient, tokenizer_path: Path
+) -> None:
+    for _ in range(4):
+        reader, writer = await asyncio.open_unix_connection(extractor.path)
+        await reader.readexactly(1)
+        writer.write(b"\x00\x00")
+        writer.close()
+        await writer.wait_closed()
+    assert (await ask(client, tokenizer_path, PAGE)).title == "Pump"
+
+
+async def test_second_extractor_refuses_the_same_socket(extractor: Extractor, client: ExtractorClient) -> None:
+    second = Extractor(extractor.path)
+    output = (await asyncio.to_thread(second.process.communicate, timeout=20))[1]
+    assert second.process.returncode != 0
+    assert "another extractor" in output
+    await client.ping()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_workers_end_with_their_parent(folder: Path, number: signal.Signals) -> None:
+    extractor = Extractor(folder / "s.sock", processes=2)  # over the socket that a killed one left behind, too
+    client = await extractor.ready()
+    workers = extractor.workers
+    assert len(workers) == 2
+    extractor.stop(number)
+    assert await gone(workers)
+    with pytest.raises(ExtractorUnavailableError):
+        await client.ping()
+
+
+async def test_no_extractor_is_said_so(folder: Path) -> None:
+    with pytest.raises(ExtractorUnavailableError):
+        await ExtractorClient(folder / "nobody.sock").ping()
+
+
+def test_socket_path_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 100) / "extractor.sock"
+    with pytest.raises(ConfigurationError, match="CIXML_EXTRACTOR__SOCKET"):
+        socket_path(Settings(extractor=ExtractorSettings(socket=long)))
+    assert socket_path(Settings(home=Path("/a"))) == Path("/a/run/extractor.sock")
