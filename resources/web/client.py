@@ -1,7 +1,7 @@
 """One GET over HTTP/1.1: a shared pool of connections above the guarded network. No redirects, no decoding.
 
-httpcore is used directly: httpx adds cookies, redirects, proxies from the environment and content decoding,
-all of which have to be switched off here, and its layer costs more CPU than the page's own bytes.
+httpcore is used directly: httpx adds cookies, redirects, proxies from the environment and content decoding, all of
+which would have to be switched off here, and takes no network backend of ours through its public interface.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from resources.errors import ScrapingError
 from resources.settings import FetchSettings
 from resources.web.addresses import AddressPolicy
 from resources.web.backend import GuardedBackend, Resolver, ThreadResolver, opened_connection
+from resources.web.streams import TlsError
 from resources.web.urls import ParsedUrl
 
 MAX_CONNECTIONS = 128
@@ -148,9 +149,8 @@ def _translated() -> Iterator[None]:
 
 
 def _connect_error(error: httpcore.ConnectError) -> ScrapingError:
-    cause = error.__cause__
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return ScrapingError("tls_failed", f"the certificate is not valid: {cause.verify_message}")
-    if isinstance(cause, ssl.SSLError):
-        return ScrapingError("tls_failed", "the TLS handshake failed", retryable=True)
-    return ScrapingError("connect_failed", "the server can't be connected to", retryable=True)
+    if not isinstance(error, TlsError):
+        return ScrapingError("connect_failed", "the server can't be connected to", retryable=True)
+    if isinstance(error.reason, ssl.SSLCertVerificationError):
+        return ScrapingError("tls_failed", f"the certificate is not valid: {error.reason.verify_message}")
+    return ScrapingError("tls_failed", "the TLS handshake failed", retryable=True)

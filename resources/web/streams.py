@@ -13,6 +13,14 @@ from typing import Any
 from httpcore import AsyncNetworkStream, ConnectError, ConnectTimeout, ReadError, ReadTimeout, WriteError, WriteTimeout
 
 
+class TlsError(ConnectError):
+    """The TLS handshake failed. Holds the reason: httpcore's pool drops the cause of what it raises."""
+
+    def __init__(self, reason: ssl.SSLError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
 async def connect(host: str, port: int, *, timeout_seconds: float, local_address: str | None) -> AsyncNetworkStream:
     """Open a connection to a numeric address. Raises httpcore's ConnectError or ConnectTimeout."""
     try:
@@ -68,7 +76,10 @@ class _Stream(AsyncNetworkStream):
         except TimeoutError as error:
             await self.aclose()
             raise ConnectTimeout(str(error)) from error
-        except OSError as error:  # ssl.SSLError is one
+        except ssl.SSLError as error:
+            await self.aclose()
+            raise TlsError(error) from error
+        except OSError as error:
             await self.aclose()
             raise ConnectError(str(error)) from error
         return self

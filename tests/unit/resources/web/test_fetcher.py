@@ -306,3 +306,9 @@ async def test_proxy_of_the_environment_is_not_used(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     server.pages["/a"] = Page("<p>a</p>")
     assert (await make_fetcher().fetch(f"{server.url}/a")).status == 200
+
+
+async def test_certificate_that_nobody_trusts_is_refused_for_good(make_fetcher: MakeFetcher, tls_port: int) -> None:
+    fetcher = make_fetcher(allow_networks=[f"127.0.0.1/32:{tls_port}"])
+    error = await failure(fetcher, f"https://127.0.0.1:{tls_port}/")
+    assert (error.code, error.retryable) == ("tls_failed", False)
