@@ -26,7 +26,7 @@ def batch_limit(waiting: int, slots: int, *, small_batch_items: int, batch_items
 def plan_batches(
     items: Iterable[ClaimableItem], capacity: Capacity, *, small_batch_items: int, batch_items: int
 ) -> list[PlannedBatch]:
-    """Group items by corpus into batches, the first served first, at most the free slots + 1 of them.
+    """Group items by corpus into batches, the first served first, at most one per free slot.
 
     One slot is kept for small batches: with every slot on large ones, a single page would wait for a whole batch.
     An item whose URL is already in a batch of its corpus waits: two jobs on one URL take turns.
@@ -34,7 +34,7 @@ def plan_batches(
     items = list(items)
     limit = batch_limit(len(items), capacity.slots, small_batch_items=small_batch_items, batch_items=batch_items)
     planned = _group(items, limit)
-    room = capacity.slots + 1 - capacity.open_batches if capacity.slots else 0
+    room = capacity.slots - capacity.open_batches
     room_for_large = max(1, capacity.slots - 1) - capacity.large_batches
     chosen: list[PlannedBatch] = []
     for batch in planned:

@@ -112,7 +112,7 @@ def claim(
     """Claim batches in this transaction; also return the seconds after which another look could find something."""
     claims.lock_claims(connection)
     capacity = claims.capacity(connection, small_batch_items=settings.small_batch_items)
-    limit = max(0, capacity.slots + 1 - capacity.open_batches) * settings.batch_items if capacity.slots else 0
+    limit = max(0, capacity.slots - capacity.open_batches) * settings.batch_items
     items = claims.claimable_items(connection, models=list(models), limit=limit) if limit else []
     claimed = [
         claims.claim_batch(

@@ -153,7 +153,7 @@ def give_up(
 def observe(ended: Sequence[EndedItem]) -> None:
     """Count ended items, after their commit."""
     for item in ended:
-        stage = item.failed_stage or Stage.EMBEDDING
+        stage = item.failed_stage or (Stage.SCRAPING if item.status is ItemStatus.UNCHANGED else Stage.EMBEDDING)
         metrics.items.labels(stage, item.status, item.code or "").inc()
         if item.status in (ItemStatus.INDEXED, ItemStatus.UNCHANGED):
             metrics.submit_to_searchable_seconds.observe(item.age_seconds)

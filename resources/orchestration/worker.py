@@ -63,8 +63,11 @@ class Presence:
 
     def __init__(self, url: str, worker_id: str, queues: list[str], slots: int) -> None:
         self._url, self._id, self._queues, self._slots = url, worker_id, queues, slots
+        self._has_left = False
 
     def beat(self) -> None:
+        if self._has_left:
+            return
         try:
             with psycopg.connect(self._url, autocommit=True, connect_timeout=2) as connection:
                 workers.beat(connection, worker_id=self._id, queues=self._queues, slots=self._slots)
@@ -72,6 +75,8 @@ class Presence:
             logger.warning("the worker's row is not renewed: %s", error)
 
     def leave(self) -> None:
+        """Take no more runs from here on; those under way go on to their end."""
+        self._has_left = True
         try:
             with psycopg.connect(self._url, autocommit=True, connect_timeout=2) as connection:
                 workers.leave(connection, worker_id=self._id)
@@ -105,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a worker until SIGTERM."""
     parser = argparse.ArgumentParser(description="Execute Dagster runs in warm processes.")
     parser.add_argument("--queues", default=f"{tags.INGEST_QUEUE},{tags.BACKFILL_QUEUE}", help="in order of preference")
-    parser.add_argument("--slots", type=int, default=None, help="runs at once (CIXML_PIPELINE__WORKER_SLOTS)")
+    parser.add_argument("--slots", type=int, help="batches of callers at once (CIXML_PIPELINE__WORKER_SLOTS)")
     options = parser.parse_args(arguments)
     try:
         settings = Settings.load()
@@ -120,7 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
         [
             "worker",
             "--pool=prefork",
-            f"--concurrency={slots}",
+            f"--concurrency={slots + settings.pipeline.backfill_slots}",
             f"--queues={options.queues}",
             f"--hostname=worker-{os.getpid()}@{socket.gethostname()}",
             "--without-gossip",

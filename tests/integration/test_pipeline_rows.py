@@ -19,7 +19,7 @@ from resources.postgres.items import ItemEnd
 from resources.postgres.vectors import NewVector
 from resources.settings import PipelineSettings
 from resources.types import BatchState, ExtractedDocument, ItemStatus, Stage, TextChunk
-from sensors.submitted_jobs import claim
+from sensors.submitted_jobs import LONGEST_LOOK_SECONDS, claim
 from tests.builders import CHUNKING_FP, make_job, make_page, make_worker
 from tests.database import Database
 
@@ -344,3 +344,23 @@ def test_a_refresh_is_a_job_of_the_owner_over_the_documents_due(
     with pipeline.transaction() as connection:
         [item] = pages.fetch_items(connection, batch_id=batch_id)
     assert (item.url, item.etag) == ("https://example.com/a", '"1"')
+
+
+def test_an_idle_sensor_looks_again_only_after_its_longest_pause(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase
+) -> None:
+    make_worker(owner)
+    with pipeline.transaction() as connection:
+        assert claim(connection, PipelineSettings(), models=[MODEL]) == ([], LONGEST_LOOK_SECONDS)
+
+
+def test_a_sensor_looks_again_when_a_waiting_item_is_due(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase
+) -> None:
+    make_worker(owner)
+    make_job(owner, "https://example.com/a")
+    owner.execute("UPDATE cixml.work_queue SET ready_at = now() + interval '2 seconds'")
+    with pipeline.transaction() as connection:
+        claimed, pause = claim(connection, PipelineSettings(), models=[MODEL])
+    assert claimed == []
+    assert 1.0 < pause <= 2.1

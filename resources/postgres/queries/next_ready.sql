@@ -1,5 +1,5 @@
 -- Seconds until something in the queue becomes ready that is not ready yet; null when nothing waits for a time.
-SELECT greatest(0, extract(epoch FROM min(at) - now()))::float8 FROM (
+SELECT extract(epoch FROM min(at) - now())::float8 FROM (
     SELECT min(ready_at) AS at FROM cixml.work_queue WHERE ready_at > now()
     UNION ALL
     SELECT min(h.not_before) FROM cixml.hosts h

@@ -39,15 +39,19 @@ def test_a_large_job_is_split_over_the_slots_but_one_slot_is_kept_for_small_batc
     assert [len(batch) for batch in batches] == [100, 100]
 
 
+def test_a_job_of_a_few_dozen_pages_is_shared_by_the_slots() -> None:
+    assert [len(batch) for batch in plan(make_items(43), idle(3))] == [15, 15]
+
+
 def test_a_small_batch_of_another_corpus_is_claimed_beside_two_large_ones() -> None:
     items = make_items(200) + make_items(1, CORPORA[1])
     busy = Capacity(slots=3, open_batches=2, large_batches=2)
     assert plan(items, busy) == [[items[-1].item_id]]
 
 
-def test_no_more_than_the_free_slots_and_one_are_claimed() -> None:
+def test_no_more_than_the_free_slots_are_claimed() -> None:
     items = [item for corpus in CORPORA for item in make_items(2, corpus)]
-    assert len(plan(items, Capacity(slots=2, open_batches=1, large_batches=0))) == 2
+    assert len(plan(items, Capacity(slots=3, open_batches=1, large_batches=0))) == 2
 
 
 def test_two_items_of_one_url_are_not_in_work_at_once() -> None:
@@ -81,7 +85,7 @@ def test_a_plan_takes_each_item_once_within_every_limit(
     taken = [item_id for batch in batches for item_id in batch.item_ids]
     corpus_of = {item.item_id: item.corpus_id for item in items}
     assert len(taken) == len(set(taken))
-    assert len(batches) <= max(0, slots + 1 - open_batches)
+    assert len(batches) <= max(0, slots - open_batches)
     assert all(0 < len(batch.item_ids) <= 100 for batch in batches)
     assert all(corpus_of[item_id] == batch.corpus_id for batch in batches for item_id in batch.item_ids)
 

@@ -1,0 +1,15 @@
+"""Fixtures of the whole product: one stack a session."""
+
+import pytest
+
+from tests.pipeline.dagster_api import DagsterApi
+from tests.stack import Stack, embedding_server, stack
+
+__all__ = ["embedding_server", "stack"]
+
+
+@pytest.fixture
+def dagster_api(stack: Stack) -> DagsterApi:
+    url = stack.status().dagster_url
+    assert url
+    return DagsterApi(url)

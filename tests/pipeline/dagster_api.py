@@ -1,0 +1,59 @@
+"""Dagster's GraphQL, as far as tests ask it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+RUNS = """
+query($limit: Int!) { runsOrError(limit: $limit) { ... on Runs { results {
+  runId status tags { key value } } } } }
+"""
+PARTITIONS = """
+query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
+  assetPartitionStatuses { ... on DefaultPartitionStatuses { materializedPartitions } } } } }
+"""
+LAUNCH_BACKFILL = """
+mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
+"""
+BACKFILL = """
+query($id: String!) { partitionBackfillOrError(backfillId: $id) { __typename ... on PartitionBackfill {
+  status numPartitions } } }
+"""
+
+
+class DagsterApi:
+    """One webserver."""
+
+    def __init__(self, url: str) -> None:
+        self._url = f"{url}/graphql"
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        answer = httpx.post(self._url, json={"query": query, "variables": variables}, timeout=60)
+        body: dict[str, Any] = answer.json()
+        assert "errors" not in body, body["errors"]
+        data: dict[str, Any] = body["data"]
+        return data
+
+    def runs(self, *, corpus_prefix: str = "", limit: int = 500) -> list[dict[str, Any]]:
+        """Return runs with their tags as a dict and their partition, the newest first."""
+        found = self.ask(RUNS, limit=limit)["runsOrError"]["results"]
+        for run in found:
+            run["tags"] = {tag["key"]: tag["value"] for tag in run["tags"]}
+            run["partition"] = run["tags"].get("dagster/partition", "")
+        return [run for run in found if run["partition"].startswith(corpus_prefix)]
+
+    def materialized_partitions(self, *key: str) -> set[str]:
+        node = self.ask(PARTITIONS, key={"path": list(key)})["assetNodeOrError"]
+        return set(node["assetPartitionStatuses"]["materializedPartitions"])
+
+    def launch_backfill(self, key: list[str], partitions: list[str]) -> str:
+        params = {"assetSelection": [{"path": key}], "partitionNames": partitions, "title": "test"}
+        answer = self.ask(LAUNCH_BACKFILL, params=params)["launchPartitionBackfill"]
+        assert answer["__typename"] == "LaunchBackfillSuccess", answer
+        return str(answer["backfillId"])
+
+    def backfill_status(self, backfill_id: str) -> str:
+        return str(self.ask(BACKFILL, id=backfill_id)["partitionBackfillOrError"]["status"])

@@ -1,0 +1,137 @@
+"""From URL to search hit over REST, on the whole stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.fakes.embedding_server import EmbeddingServer
+from tests.fakes.web_server import Page, WebServer
+from tests.pipeline.dagster_api import DagsterApi
+from tests.stack import Stack, ended
+
+PARAGRAPH = "The quick {animal} jumps over the lazy dog and tells the story of {animal} number {number} to everyone. "
+
+
+def page(number: int, animal: str = "fox") -> Page:
+    text = "".join(f"<p>{PARAGRAPH.format(animal=animal, number=f'{number} {part}') * 3}</p>" for part in range(4))
+    return Page(f"<html lang=en><head><title>{animal} {number}</title></head><body><main>{text}</main></body></html>")
+
+
+@pytest.fixture
+def site() -> Iterator[WebServer]:
+    with WebServer(
+        {f"/{number}": page(number) for number in range(12)}, robots="User-agent: *\nDisallow: /private"
+    ) as s:
+        yield s
+
+
+def items_by_url(client: Any, job_id: str) -> dict[str, dict[str, Any]]:
+    statuses = "indexed,unchanged,failed,skipped,queued,scraping,chunking,embedding"
+    return {item["url"].rpartition("/")[2]: item for item in client.items(job_id, status=statuses)}
+
+
+def test_a_site_is_indexed_by_visible_runs_and_answers_a_search(
+    stack: Stack, site: WebServer, embedding_server: EmbeddingServer, dagster_api: DagsterApi
+) -> None:
+    site.pages["/zebra"] = page(99, "zebra")
+    with stack.client() as client:
+        urls = [f"{site.url}{path}" for path in site.pages if path != "/robots.txt"]
+        job = ended(client, client.submit("animals", urls)["id"])
+        assert job["status"] == "succeeded"
+        assert job["usage"]["pages"] == job["items"]["total"] == job["items"]["indexed"]
+        assert job["usage"]["chunks"] >= job["usage"]["pages"]
+        assert job["usage"]["embedding_tokens"] > 0
+        hits = client.search("animals", "the story of zebra", top_k=3)["results"]
+    assert hits[0]["url"] == f"{site.url}/zebra"
+    assert "zebra" in hits[0]["text"]
+    runs = dagster_api.runs(corpus_prefix="animals-")
+    assert runs
+    assert {run["status"] for run in runs} == {"SUCCESS"}
+    assert dagster_api.materialized_partitions("search_index") >= {run["partition"] for run in runs}
+
+
+def test_nothing_of_a_page_is_in_dagster(stack: Stack, site: WebServer) -> None:
+    site.pages["/sneaky"] = Page("<main><p>" + "Xylophone-secret paragraph about nothing at all. " * 8 + "</p></main>")
+    key = stack.new_key()
+    with stack.client(key) as client:
+        assert ended(client, client.submit("quiet", [f"{site.url}/sneaky?token=hush"])["id"])["status"] == "succeeded"
+    url = stack.values["CIXML_DAGSTER__DATABASE_URL"].replace("postgresql+psycopg2", "postgresql")
+    with psycopg.connect(url.partition("?")[0]) as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        for (table,) in tables:
+            dump = str(connection.execute(f"SELECT t::text FROM {table} t".encode()).fetchall())
+            for secret in ("sneaky", "hush", "Xylophone-secret", key, site.url):
+                assert secret not in dump, f"{secret} is in Dagster's {table}"
+
+
+def test_the_same_job_again_embeds_nothing_and_asks_conditionally(
+    stack: Stack, site: WebServer, embedding_server: EmbeddingServer
+) -> None:
+    urls = [f"{site.url}/{number}" for number in range(12)]
+    with stack.client() as client:
+        ended(client, client.submit("twice", urls)["id"])
+        embedding_server.stats.reset()
+        site.requests.clear()
+        job = ended(client, client.submit("twice", urls)["id"])
+    assert (job["status"], job["items"]["unchanged"]) == ("succeeded", 12)
+    assert embedding_server.stats.texts == 0
+    assert sorted(site.paths) == sorted(f"/{number}" for number in range(12))
+    assert all("if-none-match" in request.headers for request in site.requests if request.path != "/robots.txt")
+
+
+def test_an_inserted_paragraph_embeds_what_is_new_alone(
+    stack: Stack, site: WebServer, embedding_server: EmbeddingServer
+) -> None:
+    paragraphs = [PARAGRAPH.format(animal=f"beast{number}", number=number) * 8 for number in range(6)]
+    site.pages["/grows"] = Page("<main>" + "".join(f"<p>{text}</p>" for text in paragraphs) + "</main>")
+    with stack.client() as client:
+        first = ended(client, client.submit("grows", [f"{site.url}/grows"])["id"])
+        embedding_server.stats.reset()
+        added = PARAGRAPH.format(animal="newcomer", number="zero") * 8
+        site.pages["/grows"] = Page("<main>" + "".join(f"<p>{text}</p>" for text in [added, *paragraphs]) + "</main>")
+        second = ended(client, client.submit("grows", [f"{site.url}/grows"])["id"])
+        hits = client.search("grows", "newcomer zero", top_k=1)["results"]
+    assert first["status"] == second["status"] == "succeeded"
+    assert 0 < embedding_server.stats.texts < second["usage"]["chunks"]
+    assert "newcomer" in hits[0]["text"]
+
+
+def test_each_bad_page_ends_in_its_own_state_and_the_good_ones_are_searchable(stack: Stack, site: WebServer) -> None:
+    site.pages |= {
+        "/missing": Page("gone", status=404),
+        "/broken": Page("oops", status=500),
+        "/movie": Page(b"\x00\x01\x02", "video/mp4"),
+        "/empty": Page("<html><body></body></html>"),
+        "/private": page(1),
+        "/latin": Page(
+            ("<html><body><main><p>" + "Grüße aus München, schöne Äpfel überall. " * 9 + "</p></main>").encode(
+                "latin-1"
+            ),
+            "text/html; charset=utf-8",
+        ),
+    }
+    with WebServer({}) as dead:
+        dead_url = f"{dead.url}/dead"
+    paths = ("missing", "broken", "movie", "empty", "private", "latin", "1", "2")
+    with stack.client() as client:
+        job = ended(client, client.submit("mixed", [dead_url, *(f"{site.url}/{path}" for path in paths)])["id"])
+        found = items_by_url(client, job["id"])
+        hits = client.search("mixed", "Grüße schöne Äpfel", top_k=1)["results"]
+    assert job["status"] == "partial"
+    expected = {
+        "dead": ("scraping", "connect_failed"),
+        "missing": ("scraping", "http_4xx"),
+        "broken": ("scraping", "http_5xx"),
+        "movie": ("scraping", "unsupported_type"),
+        "empty": ("chunking", "empty_text"),
+        "private": ("scraping", "robots_disallowed"),
+    }
+    for name, (stage, code) in expected.items():
+        assert (found[name]["status"], found[name]["failed_stage"]) == ("failed", stage), found[name]
+        assert found[name]["error"]["code"] == code
+    assert {found[name]["status"] for name in ("latin", "1", "2")} == {"indexed"}
+    assert "Grüße" in hits[0]["text"]
