@@ -63,6 +63,7 @@ def test_a_server_of_the_user_is_used_and_not_started(home: Home, kept: Kept) ->
     assert (api.hostname, api.port, api.path, api.query) == ("db.example", 5433, "/product", "sslmode=require")
     assert "sslmode=require&options=" in values["CIXML_DAGSTER__DATABASE_URL"]
     assert values["EMBEDDING_API_BASE_URL"] == "https://gpu.example/v1"
+    assert "CIXML_EMBEDDING__BATCH_TOKENS" not in values, "the CPU's small batches are nothing for a GPU"
     assert "EMBEDDING_API_KEY" not in values, "our local key is nothing for somebody else's server"
 
 
