@@ -95,7 +95,7 @@ class EmbeddingSettings(BaseModel):
 
     batch_tokens: int = 16_384
     batch_texts: int = 256
-    concurrency: int = 3
+    concurrency: int = Field(default=2, description="requests of one run in flight at once")
     timeout_seconds: float = 60.0
     query_timeout_seconds: float = 5.0
     breaker_failure_threshold: int = 5

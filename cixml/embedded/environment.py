@@ -84,7 +84,6 @@ def _embedding(kept: Kept, given: Mapping[str, str]) -> dict[str, str]:
         "EMBEDDING_MODEL": "all-MiniLM-L6-v2",
         # Two cores embed about 2,500 tokens a second: requests for a GPU would time out in its queue.
         "CIXML_EMBEDDING__BATCH_TOKENS": "4096",
-        "CIXML_EMBEDDING__CONCURRENCY": "2",
     }
 
 

@@ -17,6 +17,17 @@ from resources.orchestration.streams import ChunksToEmbed, EmbeddedTexts, Vector
 from resources.orchestration.vector_plan import VectorPlan
 
 
+REQUESTS_PER_RUN = 24
+"""What is in flight when a run dies is paid twice: two requests of 24 are 8 % of its texts."""
+LEAST_REQUEST_TOKENS = 1024
+"""A small page is one request: each costs the network's and the commit's latency."""
+
+
+def request_tokens(owed_tokens: int, *, most: int) -> int:
+    """Return how many tokens one request of a run should carry."""
+    return min(most, max(LEAST_REQUEST_TOKENS, owed_tokens // REQUESTS_PER_RUN))
+
+
 class EmbeddingResource(dg.ConfigurableResource[Any]):
     """Embeds through the OpenAI-compatible server. An outage ends the stream, not the run: the rest waits."""
 
@@ -31,9 +42,10 @@ class EmbeddingResource(dg.ConfigurableResource[Any]):
 def _answers(parts: Runtime, chunks: ChunksToEmbed, model: Model, stream: VectorStream) -> Iterator[EmbeddedTexts]:
     owed = VectorPlan.of(stream.chunks).owed
     settings = parts.settings.embedding
+    sizes = [(chunk_hash, vector.token_count) for chunk_hash, vector in owed.items()]
     packs = pack(
-        ((chunk_hash, vector.token_count) for chunk_hash, vector in owed.items()),
-        max_tokens=settings.batch_tokens,
+        sizes,
+        max_tokens=request_tokens(sum(tokens for _, tokens in sizes), most=settings.batch_tokens),
         max_texts=settings.batch_texts,
     )
     source = ((hashes, chunks.texts(hashes)) for hashes in packs if stream.interruption is None)

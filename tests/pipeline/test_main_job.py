@@ -74,7 +74,7 @@ def test_the_same_job_again_embeds_nothing_and_asks_conditionally(
     urls = [f"{site.url}/{number}" for number in range(12)]
     with stack.client() as client:
         ended(client, client.submit("twice", urls)["id"])
-        embedding_server.stats.reset()
+        embedding_server.reset_stats()
         site.requests.clear()
         job = ended(client, client.submit("twice", urls)["id"])
     assert (job["status"], job["items"]["unchanged"]) == ("succeeded", 12)
@@ -90,7 +90,7 @@ def test_an_inserted_paragraph_embeds_what_is_new_alone(
     site.pages["/grows"] = Page("<main>" + "".join(f"<p>{text}</p>" for text in paragraphs) + "</main>")
     with stack.client() as client:
         first = ended(client, client.submit("grows", [f"{site.url}/grows"])["id"])
-        embedding_server.stats.reset()
+        embedding_server.reset_stats()
         added = PARAGRAPH.format(animal="newcomer", number="zero") * 8
         site.pages["/grows"] = Page("<main>" + "".join(f"<p>{text}</p>" for text in [added, *paragraphs]) + "</main>")
         second = ended(client, client.submit("grows", [f"{site.url}/grows"])["id"])
