@@ -28,6 +28,7 @@ MAX_TAG_ATTRIBUTES = 2_000  # libxml2 is quadratic in them: 40,000 take 4 s, 200
 LOW_COVERAGE = 0.5
 OWN_SHARE_OF_REFERENCE = 0.2
 MIN_PARAGRAPH_CHARACTERS = 25  # what counts as a paragraph of the page's own
+MIN_PROSE_CHARACTERS = 80
 MAX_SAMPLES = 400
 _PROBE_CHARACTERS = 60
 MAX_TITLE_CHARACTERS = 300
@@ -170,20 +171,21 @@ def _is_reference(content: str, tree: etree._Element, page: Sequence[Block]) -> 
 
 
 def _without_link_lists(page: Sequence[Block]) -> list[Block]:
-    """Return the own blocks without runs of links (tables of contents, site maps), unless the page is one."""
+    """Return the own blocks without lists of links before the first paragraph and behind the last (site maps, menus).
+
+    A page that is mostly links, as a table of contents, keeps them.
+    """
     own = [block for block in page if block.is_own]
-    kept: list[Block] = []
-    run: list[Block] = []
-    for block in own:
-        if block.link_share > 0.8 and block.kind == Kind.ITEM:
-            run.append(block)
-            continue
-        kept += run if len(run) < 3 else []
-        run = []
-        kept.append(block)
-    kept += run if len(run) < 3 else []
+    prose = [at for at, block in enumerate(own) if block.link_share < 0.5 and len(block.text) >= MIN_PROSE_CHARACTERS]
+    if not prose:
+        return own
+    kept = [block for at, block in enumerate(own) if prose[0] < at < prose[-1] or not _is_link_item(block)]
     total = sum(len(block.text) for block in own)
     return kept if 2 * sum(len(block.text) for block in kept) >= total else own
+
+
+def _is_link_item(block: Block) -> bool:
+    return block.kind == Kind.ITEM and block.link_share > 0.8
 
 
 def _parse(content: str, parser_type: type[etree.HTMLParser] = etree.HTMLParser) -> etree._Element:

@@ -60,6 +60,9 @@ _FURNITURE_NAME = re.compile(
     r"adverts?|ads?|sponsor(?:ed)?|newsletter|subscribe|pagination|pager|popup|modal|skip|headerlink|"
     r"teasers?|trending|noprint|editsection|catlinks)\b"
 )
+_BOXES = frozenset({"div", "ul", "ol", "table", "form"})
+_TABLE_TAGS = _CELLS | _ROWS | {"table", "tbody", "thead", "tfoot"}
+_NAVIGATION_NAME = re.compile(r"\b(?:nav|navbar|navbox|navigation|navheader|navfooter|menu|footer)\b")  # of tables
 _SIDEBAR_NAME = re.compile(r"\bsidebar\b")  # a column of links on most sites, a box of text in DocBook's
 _ADMONITION = re.compile(r"\b(?:note|tip|hint|warning|caution|important|admonition|callout|example|sidebar-note)\b")
 _WORD_BORDERS = re.compile(r"[_\-]+|(?<=[a-z])(?=[A-Z])")
@@ -240,7 +243,9 @@ def _link_characters(element: etree._Element) -> int:
 
 
 def _is_invisible(tag: str, element: etree._Element) -> bool:
-    if tag in _INVISIBLE or (tag == "head" and element.get("rend") is None and _is_document_head(element)):
+    if tag == "button" and _parent_tag(element) == "p":
+        return False  # a word of a sentence: "press [Save]"
+    if tag in _INVISIBLE or (tag == "head" and element.get("rend") is None and _parent_tag(element) == "html"):
         return True
     attributes = element.attrib
     if not attributes or tag == "body":
@@ -248,12 +253,14 @@ def _is_invisible(tag: str, element: etree._Element) -> bool:
     if "hidden" in attributes or attributes.get("aria-hidden") == "true":
         return True
     style = attributes.get("style")
-    return style is not None and "display:none" in str(style).replace(" ", "").lower()
+    if style is None or "display:none" not in str(style).replace(" ", "").lower():
+        return False
+    return next(element.iterdescendants("p", "pre", "table", "li"), None) is None  # else a box that a click unfolds
 
 
-def _is_document_head(element: etree._Element) -> bool:
+def _parent_tag(element: etree._Element) -> str:
     parent = element.getparent()
-    return parent is not None and parent.tag == "html"
+    return "" if parent is None else str(parent.tag)
 
 
 def _is_furniture(tag: str, element: etree._Element, in_content: bool) -> bool:
@@ -263,6 +270,8 @@ def _is_furniture(tag: str, element: etree._Element, in_content: bool) -> bool:
         return tag != "header" or not in_content
     if element.get("role") in _FURNITURE_ROLES:
         return True
+    if tag in _TABLE_TAGS:
+        return _has_name(element, _NAVIGATION_NAME)
     if _has_name(element, _SIDEBAR_NAME) and 3 * _link_characters(element) < len(_text_of(element)):
         return False
     is_named = _has_furniture_name(element) or _has_name(element, _SIDEBAR_NAME)
@@ -274,11 +283,14 @@ def _has_furniture_name(element: etree._Element) -> bool:
 
 
 def _has_name(element: etree._Element, pattern: re.Pattern[str]) -> bool:
-    return any(
-        _is_named(str(name[:MAX_NAME_CHARACTERS]), pattern)
-        for name in (element.get("class"), element.get("id"))
-        if name
-    )
+    """Match the class of an element, and the id of a box: the ids of sections and terms are made of their headings."""
+    name = element.get("class")
+    if name and _is_named(str(name[:MAX_NAME_CHARACTERS]), pattern):
+        return True
+    if element.tag not in _BOXES or (name and "sect" in name):
+        return False
+    name = element.get("id")
+    return name is not None and _is_named(str(name[:MAX_NAME_CHARACTERS]), pattern)
 
 
 @lru_cache(maxsize=4096)

@@ -233,3 +233,22 @@ def test_broken_markup_loses_no_text(pieces: list[str]) -> None:
 
 def test_deep_nesting_is_read_to_the_bottom_or_refused() -> None:
     assert "bottom" in extract(page("<div>" * 200 + "bottom" + "</div>" * 200)).text
+
+
+def test_names_made_of_headings_and_unfolding_boxes_are_no_furniture() -> None:
+    html = page(
+        f"<section id='cookies'><h2>Cookies</h2><p>{PARAGRAPH}</p></section><dl><dt id='x.comment'>comment</dt><dd>Text.</dd></dl>"
+        f"<div style='display: none'><p>Unfolded later.</p></div><table class='related'><tr><td>cell</td></tr></table>"
+        "<div class='sidebar'><p>A box of text, as DocBook writes it.</p></div>"
+    )
+    text = extract(html).text
+    for kept in ("Cookies", "comment", "Text.", "Unfolded later.", "cell", "A box of text"):
+        assert kept in text
+
+
+def test_links_before_and_behind_the_prose_are_left_out_and_those_within_kept() -> None:
+    links = "<ul>" + "".join(f"<li><a href='/{n}'>Chapter {n}</a></li>" for n in range(5)) + "</ul>"
+    prose = f"<p>{PARAGRAPH}</p>"
+    assert "Chapter" not in extract(page(f"{links}{prose}{prose}{links}")).text
+    assert extract(page(f"{prose}{links}{prose}")).text.count("Chapter") == 5
+    assert extract(page(links * 9 + prose)).text.count("Chapter") == 45  # a page that is a table of contents
