@@ -237,8 +237,9 @@ def test_deep_nesting_is_read_to_the_bottom_or_refused() -> None:
 
 def test_names_made_of_headings_and_unfolding_boxes_are_no_furniture() -> None:
     html = page(
-        f"<section id='cookies'><h2>Cookies</h2><p>{PARAGRAPH}</p></section><dl><dt id='x.comment'>comment</dt><dd>Text.</dd></dl>"
-        f"<div style='display: none'><p>Unfolded later.</p></div><table class='related'><tr><td>cell</td></tr></table>"
+        f"<section id='cookies'><h2>Cookies</h2><p>{PARAGRAPH}</p></section>"
+        "<dl><dt id='x.comment'>comment</dt><dd>Text.</dd></dl>"
+        "<div style='display: none'><p>Unfolded later.</p></div><table class='related'><tr><td>cell</td></tr></table>"
         "<div class='sidebar'><p>A box of text, as DocBook writes it.</p></div>"
     )
     text = extract(html).text
