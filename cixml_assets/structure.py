@@ -133,9 +133,7 @@ class _Walker:
             self._block(element, depth, Kind.HEADING, _HEADINGS.get(tag) or _HEADINGS.get(element.get("rend", ""), 2))
         elif tag in _CODE or (tag == "code" and not self._pieces and "\n" in (element.text or "")):
             self._code(element)
-        elif tag in _ROWS and all(
-            self._is_one_line(cell) for cell in element
-        ):  # else a layout table: cells are read as blocks
+        elif tag in _ROWS and self._is_one_line(element):  # else a layout table: cells are read as blocks
             self._row(element)
         elif tag in _ITEMS:
             self._block(element, depth, Kind.ITEM, 0)
@@ -219,7 +217,15 @@ class _Walker:
         lines = (line.rstrip() for line in _text_of(element).splitlines())
         self._add(Kind.CODE, "\n".join(lines).strip("\n"), 0)
 
-    def _is_one_line(self, cell: etree._Element) -> bool:
+    def _is_one_line(self, row: etree._Element) -> bool:
+        """Say whether a row holds cells of inline text and nothing beside them."""
+        if row.text and row.text.strip():
+            return False
+        return all(self._is_plain_cell(cell) and not (cell.tail and cell.tail.strip()) for cell in row)
+
+    def _is_plain_cell(self, cell: etree._Element) -> bool:
+        if cell.tag not in _CELLS:
+            return False
         if len(cell) == 1 and cell[0].tag == "p" and not cell[0].tail:  # as DocBook writes its cells
             cell = cell[0]
         return cell not in self._containers

@@ -215,7 +215,7 @@ def test_huge_page_takes_the_cheap_path() -> None:
     assert time.process_time() - started < 4
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(
         st.sampled_from(
