@@ -27,7 +27,7 @@ UNREACHABLE_TTL_SECONDS = 30.0  # a batch asks once, a retry asks again
 MAX_ORIGINS = 4096
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Failures of the host itself: the page can't be fetched either, and these say why better than robots_unreachable.
-_OF_THE_HOST = frozenset({"address_blocked", "dns_failed", "tls_failed"})
+_OF_THE_HOST = frozenset({"address_blocked", "dns_failed", "connect_failed", "tls_failed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,11 @@ class DagsterApi:
             run["partition"] = run["tags"].get("dagster/partition", "")
         return [run for run in found if run["partition"].startswith(corpus_prefix)]
 
+    def unfinished(self, *, corpus_prefix: str) -> list[dict[str, Any]]:
+        """Return runs that have not ended: a run's end is written after the job's."""
+        over = ("SUCCESS", "FAILURE", "CANCELED")
+        return [run for run in self.runs(corpus_prefix=corpus_prefix) if run["status"] not in over]
+
     def materialized_partitions(self, *key: str) -> set[str]:
         node = self.ask(PARTITIONS, key={"path": list(key)})["assetNodeOrError"]
         return set(node["assetPartitionStatuses"]["materializedPartitions"])

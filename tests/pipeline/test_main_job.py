@@ -11,7 +11,7 @@ import pytest
 from tests.fakes.embedding_server import EmbeddingServer
 from tests.fakes.web_server import Page, WebServer
 from tests.pipeline.dagster_api import DagsterApi
-from tests.stack import Stack, ended
+from tests.stack import Stack, ended, poll
 
 PARAGRAPH = "The quick {animal} jumps over the lazy dog and tells the story of {animal} number {number} to everyone. "
 
@@ -48,14 +48,16 @@ def test_a_site_is_indexed_by_visible_runs_and_answers_a_search(
         hits = client.search("animals", "the story of zebra", top_k=3)["results"]
     assert hits[0]["url"] == f"{site.url}/zebra"
     assert "zebra" in hits[0]["text"]
+    poll(lambda: not dagster_api.unfinished(corpus_prefix="animals-"), "the end of the runs")
     runs = dagster_api.runs(corpus_prefix="animals-")
-    assert runs
     assert {run["status"] for run in runs} == {"SUCCESS"}
     assert dagster_api.materialized_partitions("search_index") >= {run["partition"] for run in runs}
 
 
 def test_nothing_of_a_page_is_in_dagster(stack: Stack, site: WebServer) -> None:
-    site.pages["/sneaky"] = Page("<main><p>" + "Xylophone-secret paragraph about nothing at all. " * 8 + "</p></main>")
+    site.pages["/sneaky?token=hush"] = Page(
+        "<main><p>" + "Xylophone-secret paragraph about nothing at all. " * 8 + "</p></main>"
+    )
     key = stack.new_key()
     with stack.client(key) as client:
         assert ended(client, client.submit("quiet", [f"{site.url}/sneaky?token=hush"])["id"])["status"] == "succeeded"

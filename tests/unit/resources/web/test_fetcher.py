@@ -162,7 +162,7 @@ async def test_unknown_name_and_closed_port_are_retryable(make_fetcher: MakeFetc
     with WebServer() as gone:
         url = gone.url
     error = await failure(fetcher, f"{url}/")
-    assert (error.code, error.retryable) == ("robots_unreachable", True)
+    assert (error.code, error.retryable) == ("connect_failed", True)
 
 
 async def test_robots_txt_decides(server: WebServer, fetcher: Fetcher) -> None:
