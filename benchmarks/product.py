@@ -1,0 +1,149 @@
+"""The product under measurement: one embedded stack in a folder of its own, and the ways to watch a job on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.rows import Rows
+from benchmarks.servers import Server
+from cixml import keys
+from cixml.client import Client, Json
+from cixml.embedded.environment import read_env_file
+from cixml.embedded.stack import start_stack, stop_stack
+from cixml.embedded.state import Home, load_kept
+from cixml.embedded.status import read_status
+from resources.settings import Settings
+
+MODELS_FILE = Path(__file__).parent / "models.toml"
+MODEL = "mock-1024"
+# Anything a developer may have exported that would change what is measured.
+_FOREIGN = ("DATABASE_URL", "REDIS_URL", "EMBEDDING_API_BASE_URL", "EMBEDDING_API_KEY", "EMBEDDING_MODEL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One job that ended, with what its caller saw. `searchable_seconds`: until another connection saw the commit."""
+
+    job: Json
+    posted_seconds: float
+    searchable_seconds: float
+    answered_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """A running stack."""
+
+    home: Home
+    client: Client
+    rows: Rows
+    started_seconds: float
+
+    def supervisor_pid(self) -> int:
+        pid = read_status(self.home).supervisor_pid
+        if pid is None:
+            raise BenchmarkError("the supervisor died")
+        return pid
+
+    def groups(self) -> dict[str, int]:
+        """Return the pid of each supervised process; its descendants belong to it."""
+        return {process.name: process.pid for process in read_status(self.home).processes if process.pid}
+
+    def restarts(self) -> dict[str, int]:
+        return {process.name: process.restarts for process in read_status(self.home).processes if process.restarts}
+
+    def run_job(self, corpus: str, urls: Sequence[str], *, poll_seconds: float, timeout_seconds: float) -> Outcome:
+        """Submit, wait until the job's last commit shows, then ask for the job as its caller would.
+
+        The wait looks at one row of Postgres (0.1 ms each time), because asking the API as often would slow the stack.
+        """
+        begun = time.perf_counter()
+        job_id = self.client.submit(corpus, urls)["id"]
+        posted = time.perf_counter()
+        while not self.rows.has_ended(job_id):
+            if time.perf_counter() - begun > timeout_seconds:
+                raise BenchmarkError(f"the job {job_id} did not end in {timeout_seconds:.0f} s")
+            time.sleep(poll_seconds)
+        seen = time.perf_counter()
+        job = self.client.job(job_id)
+        return Outcome(
+            job=job,
+            posted_seconds=posted - begun,
+            searchable_seconds=seen - begun,
+            answered_seconds=time.perf_counter() - begun,
+        )
+
+
+@contextmanager
+def running(site: Server, gpu: Server, *, host_concurrency: int | None, keep: bool) -> Iterator[Product]:
+    """Start the stack in a temporary folder; stop it and remove the folder at the end unless `keep`."""
+    root = Path(tempfile.mkdtemp(prefix="cixml-benchmark-"))
+    _set_environment(root, site, gpu, host_concurrency)
+    home, is_kept = Home(root), False
+    try:
+        begun = time.perf_counter()
+        start_stack(home)
+        values = read_env_file(home)
+        url = read_status(home).api_url
+        assert url
+        with (
+            Client(url, keys.local_key(home, Settings.load())) as client,
+            psycopg.connect(values["DATABASE_URL"], autocommit=True) as product,
+            psycopg.connect(_plain(values["CIXML_DAGSTER__DATABASE_URL"]), autocommit=True) as dagster,
+        ):
+            yield Product(
+                home=home, client=client, rows=Rows(product, dagster), started_seconds=time.perf_counter() - begun
+            )
+        is_kept = keep
+    except Exception:  # not Ctrl-C: then nothing has failed
+        keep_logs(home)
+        raise
+    finally:
+        if not is_kept:
+            stop_stack(home)
+            _remove(home)
+
+
+def _set_environment(root: Path, site: Server, gpu: Server, host_concurrency: int | None) -> None:
+    for name in [name for name in os.environ if name in _FOREIGN or name.startswith("CIXML_")]:
+        del os.environ[name]
+    os.environ |= {
+        "CIXML_HOME": str(root),
+        "CIXML_EMBEDDING__MODELS_FILE": str(MODELS_FILE),
+        "CIXML_FETCH__ALLOW_NETWORKS": json.dumps([f"127.0.0.1/32:{site.url.rpartition(':')[2]}"]),
+        "EMBEDDING_API_BASE_URL": f"{gpu.url}/v1",
+        "EMBEDDING_MODEL": MODEL,
+    }
+    if host_concurrency is not None:
+        os.environ["CIXML_FETCH__HOST_CONCURRENCY"] = str(host_concurrency)
+
+
+def _remove(home: Home) -> None:
+    """Remove the state folder and its folder of sockets, which lies outside."""
+    if home.state_file.exists() and (sockets := load_kept(home).sockets):
+        shutil.rmtree(sockets, ignore_errors=True)
+    shutil.rmtree(home.root, ignore_errors=True)
+
+
+def _plain(url: str) -> str:
+    return url.replace("postgresql+psycopg2://", "postgresql://", 1)
+
+
+def keep_logs(home: Home) -> None:
+    """Copy the logs to a folder that stays, and name it."""
+    if home.logs.exists():
+        folder = tempfile.mkdtemp(prefix="cixml-benchmark-logs-")
+        shutil.copytree(home.logs, folder, dirs_exist_ok=True)
+        print(f"the stack's logs are kept in {folder}", file=sys.stderr)

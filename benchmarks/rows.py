@@ -1,0 +1,81 @@
+"""What the product's and Dagster's tables say about a job. Read only, as the owner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.rows import TupleRow, dict_row
+
+from resources.identifiers import Prefix, parse_public_id
+
+_ENDED = "SELECT finished_at IS NOT NULL FROM cixml.jobs WHERE id = %s"
+
+# Leases are gone when a job has ended: its batches are those of its corpus while the item was open.
+_ITEM_TIMES = """
+SELECT i.created_at, b.created_at AS claimed_at, b.started_at AS begun_at, i.fetched_at, i.finished_at, b.run_id,
+       i.status, i.attempts
+FROM cixml.job_items i
+JOIN LATERAL (
+    SELECT * FROM cixml.batches b
+    WHERE b.corpus_id = i.corpus_id AND b.created_at BETWEEN i.created_at AND i.finished_at
+    ORDER BY b.created_at DESC LIMIT 1) b ON true
+WHERE i.job_id = %s
+"""
+
+_BATCHES = """
+SELECT count(*)::int AS runs, coalesce(max(b.items), 0)::int AS largest_items,
+       count(*) FILTER (WHERE b.state = 'lost')::int AS lost
+FROM cixml.batches b JOIN cixml.jobs j ON j.corpus_id = b.corpus_id
+WHERE j.id = %s AND b.created_at BETWEEN j.created_at AND j.finished_at
+"""
+
+_FAILED = """
+SELECT coalesce(error ->> 'code', 'unknown') AS code, count(*)::int AS items
+FROM cixml.job_items WHERE job_id = %s AND status = 'failed' GROUP BY 1
+"""
+
+_RUN_EVENTS = """
+SELECT e.dagster_event_type AS kind, e.step_key AS step, e.timestamp AT TIME ZONE 'UTC' AS at
+FROM event_logs e WHERE e.run_id = %s AND e.dagster_event_type = ANY (%s) ORDER BY e.id
+"""
+
+_EVENTS = ["PIPELINE_STARTING", "PIPELINE_START", "STEP_START", "STEP_SUCCESS", "PIPELINE_SUCCESS"]
+
+
+class Rows:
+    """Two connections: the product's database and Dagster's."""
+
+    def __init__(self, product: Connection[TupleRow], dagster: Connection[TupleRow]) -> None:
+        self._product = product
+        self._dagster = dagster
+
+    def has_ended(self, job_id: str) -> bool:
+        row = self._product.execute(_ENDED, [_row_id(job_id)]).fetchone()
+        return bool(row and row[0])
+
+    def item_times(self, job_id: str) -> dict[str, Any]:
+        """Return the timestamps of a job of one item and of the batch that worked on it."""
+        return self._one(_ITEM_TIMES, job_id)
+
+    def batches(self, job_id: str) -> dict[str, Any]:
+        return self._one(_BATCHES, job_id)
+
+    def failures(self, job_id: str) -> dict[str, int]:
+        """Return how many items failed, by code."""
+        return dict(self._product.execute(_FAILED, [_row_id(job_id)]).fetchall())
+
+    def run_events(self, run_id: str) -> Sequence[dict[str, Any]]:
+        """Return the events of a run that say where its time went, in order."""
+        with self._dagster.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(_RUN_EVENTS, [run_id, _EVENTS]).fetchall()
+
+    def _one(self, query: str, job_id: str) -> dict[str, Any]:
+        with self._product.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query, [_row_id(job_id)]).fetchone() or {}
+
+
+def _row_id(job_id: str) -> UUID:
+    return parse_public_id(Prefix.JOB, job_id)
