@@ -27,7 +27,7 @@ $(BIN)/python:
 # uv does not read pip's configuration (a mirror, a proxy's certificate): where it can't get through, pip does the same.
 $(READY): $(LOCKS) pyproject.toml | $(BIN)/python
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements-bootstrap.lock
-	$(UV) pip sync --quiet --require-hashes $(LOCKS) || \
+	$(UV) pip sync --quiet --compile-bytecode --require-hashes $(LOCKS) || \
 	  $(PYTHON) -m pip --python $(BIN)/python install --no-deps --require-hashes $(addprefix -r ,$(LOCKS))
 	$(UV) pip install --quiet --offline --no-deps --no-build-isolation -e .
 	@touch $@

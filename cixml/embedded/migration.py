@@ -5,10 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from cixml.embedded import postgres
 from cixml.embedded.environment import read_env_file, user_environment
 from cixml.embedded.errors import StackError
-from cixml.embedded.state import Home, load_kept
+from cixml.embedded.state import Home
 from resources.settings import PROJECT_ROOT
 
 MIGRATE = "resources.orchestration.migrate"
@@ -20,9 +19,6 @@ def run_migrations(home: Home) -> str:
     Raises StackError with its message when it fails.
     """
     environment = read_env_file(home) | dict(user_environment()) | {"CIXML_HOME": str(home.root)}
-    password = load_kept(home).dagster_password if home.state_file.exists() else None
-    if password and f":{password}@" in environment.get("CIXML_DAGSTER__DATABASE_URL", ""):
-        postgres.bootstrap_dagster(environment["DATABASE_URL"], password)
     done = subprocess.run(
         [sys.executable, "-m", MIGRATE],
         env=environment,

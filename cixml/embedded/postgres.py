@@ -138,11 +138,6 @@ def bootstrap(folders: PostgresFolders, kept: Kept) -> None:
     run_psql("bootstrap.sql", url, {"CIXML_BOOTSTRAP_OWNER_PASSWORD": kept.owner_password})
 
 
-def bootstrap_dagster(owner_url: str, dagster_password: str) -> None:
-    """Make Dagster's login and database through the owner's URL, on whatever server that is; repeatable."""
-    run_psql("bootstrap_dagster.sql", owner_url, {"CIXML_BOOTSTRAP_DAGSTER_PASSWORD": dagster_password})
-
-
 def live_workers(owner_url: str, *, since: float) -> int:
     """Count the workers that said since then (a Unix time) that they take runs."""
     return int(run_psql("live_workers.sql", owner_url, {"CIXML_SINCE": str(since)}) or 0)

@@ -28,6 +28,7 @@ def make_celery(broker_url: str) -> Celery:
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_max_tasks_per_child=1000,
+        worker_proc_alive_timeout=60.0,  # the default 4 s kills new children of a busy machine, again and again
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_transport_options={"queue_order_strategy": "priority"},

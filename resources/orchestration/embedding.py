@@ -16,7 +16,6 @@ from resources.orchestration.runtime import Runtime, runtime
 from resources.orchestration.streams import ChunksToEmbed, EmbeddedTexts, VectorStream
 from resources.orchestration.vector_plan import VectorPlan
 
-
 REQUESTS_PER_RUN = 24
 """What is in flight when a run dies is paid twice: two requests of 24 are 8 % of its texts."""
 LEAST_REQUEST_TOKENS = 1024

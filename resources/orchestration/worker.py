@@ -7,11 +7,11 @@ The parent imports the definitions before it forks, so a run pays no import; eac
 from __future__ import annotations
 
 import argparse
-import importlib
 import logging
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -19,6 +19,8 @@ from celery import Celery
 from celery.signals import worker_process_init, worker_ready, worker_shutting_down
 from dagster import DagsterInstance
 from dagster._cli.api import _execute_run_command_body
+from dagster._core.code_pointer import CodePointer
+from dagster._core.definitions.reconstruct import reconstruct_repository_def_from_pointer
 from dagster._core.storage.dagster_run import DagsterRunStatus
 
 from resources.errors import CixmlError
@@ -106,6 +108,17 @@ def build(settings: Settings, *, queues: list[str], slots: int) -> Celery:
     return app
 
 
+def preload() -> None:
+    """Load in the parent all that a run needs, so that a forked child is ready at once, also after another was killed.
+
+    The instance is closed before any fork: only its modules (SQLAlchemy among them, seconds of imports) are to stay.
+    """
+    pointer = CodePointer.from_module(DEFINITIONS, "defs", str(Path.cwd()))
+    reconstruct_repository_def_from_pointer(pointer, None).get_all_jobs()
+    with DagsterInstance.get():
+        pass
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a worker until SIGTERM."""
     parser = argparse.ArgumentParser(description="Execute Dagster runs in warm processes.")
@@ -120,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
     except CixmlError as error:
         sys.stderr.write(f"worker: {error.message}\n")
         return 1
-    importlib.import_module(DEFINITIONS)
+    preload()
     app.worker_main(
         [
             "worker",

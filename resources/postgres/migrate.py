@@ -42,9 +42,13 @@ def migrate(settings: Settings, models: list[ModelEntry]) -> list[str]:
             with connection.transaction():
                 for row in mirror_models(connection, models):
                     vector_relations.ensure(connection, relation=row.relation, dimension=row.dimension)
+            if settings.dagster.database_url is not None:
+                roles.ensure_database(connection, settings.dagster.database_url.get_secret_value())
             return applied
     except psycopg.OperationalError as error:
         raise DatabaseUnavailableError(f"DATABASE_URL: {error}") from error
+    except psycopg.Error as error:
+        raise ConfigurationError(f"DATABASE_URL: the database refuses a step of the migration: {error}") from error
 
 
 def apply_migrations(connection: Connection[tuple[object, ...]]) -> list[str]:

@@ -32,13 +32,32 @@ def ensure_login(connection: Connection[tuple[object, ...]], url: str, *, group:
     if not parts.username or parts.password is None:
         raise ConfigurationError(f"the database URL of the {group} login needs a user and a password")
     user, password = unquote(parts.username), unquote(parts.password)
+    _ensure_role(connection, user, password)
+    connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(user)))
+    _set_planner(connection, user, _PLANNER[group])
+
+
+def ensure_database(connection: Connection[tuple[object, ...]], url: str) -> None:
+    """Create the database of `url` and its login, as the owner of it, where they are missing. Needs CREATEDB."""
+    parts = urlsplit(url)
+    if not parts.username or parts.password is None:
+        raise ConfigurationError("CIXML_DAGSTER__DATABASE_URL needs a user and a password")
+    user, database = unquote(parts.username), parts.path.lstrip("/")
+    _ensure_role(connection, user, unquote(parts.password))
+    if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
+        return
+    names = {"user": sql.Identifier(user), "database": sql.Identifier(database)}
+    connection.execute(sql.SQL("GRANT {user} TO CURRENT_USER").format(**names))
+    connection.execute(sql.SQL("CREATE DATABASE {database} OWNER {user}").format(**names))
+    connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {database} FROM PUBLIC").format(**names))
+
+
+def _ensure_role(connection: Connection[tuple[object, ...]], user: str, password: str) -> None:
     # A new role is no superuser and creates nothing; only a superuser may say so again in an ALTER.
     verb = sql.SQL("ALTER" if _role_exists(connection, user) else "CREATE")
     connection.execute(
         sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, sql.Identifier(user), sql.Literal(password))
     )
-    connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(user)))
-    _set_planner(connection, user, _PLANNER[group])
 
 
 def _set_planner(connection: Connection[tuple[object, ...]], user: str, settings: Mapping[str, str]) -> None:
