@@ -75,7 +75,7 @@ class FetchSettings(BaseModel):
 
 
 class ChunkingSettings(BaseModel):
-    """How the text of new corpora is cut; null takes the model's own default (256/32 for MiniLM, 512/64 for larger windows)."""
+    """How the text of new corpora is cut; null takes the model's own default (256/32 for MiniLM)."""
 
     max_tokens: int | None = Field(default=None, ge=16, le=8192)
     overlap_tokens: int | None = Field(default=None, ge=0, le=4096)

@@ -1,4 +1,4 @@
-"""Domain values that more than one part uses: closed sets and frozen records. No behaviour, no library but the standard one."""
+"""Domain values that more than one part uses: closed sets and frozen records. No behaviour, no library."""
 
 from __future__ import annotations
 

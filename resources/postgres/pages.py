@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -59,7 +59,7 @@ def sha256(body: bytes) -> bytes:
 
 def robots_record(robots: RobotsVerdict) -> dict[str, object]:
     """Return the JSONB form of a verdict."""
-    return asdict(robots) | {"fetched_at": robots.fetched_at.isoformat()}
+    return {"allowed": robots.allowed, "rule": robots.rule, "fetched_at": robots.fetched_at.isoformat()}
 
 
 def fetch_items(connection: Connection[TupleRow], *, batch_id: UUID) -> list[FetchItem]:

@@ -83,7 +83,8 @@ async def fetch_as(
 ) -> list[Row]:
     """Run one reading statement as the caller, in one round trip.
 
-    With `corpus_id` policies show that corpus alone, if the caller may see it: they are cheaper then. Up to the pipeline's sync both statements are one transaction, so the setting is local to it.
+    With `corpus_id` policies show that corpus alone, if the caller may see it: they are cheaper then. Up to the
+    pipeline's sync both statements are one transaction, so the setting is local to it.
     """
     async with connection.pipeline():
         await connection.execute(query("set_caller"), [caller_id, corpus_id.hex if corpus_id else ""])
