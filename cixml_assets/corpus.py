@@ -71,7 +71,7 @@ def embeddings_of(model: Model) -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds={"python", "openai", "postgres"},
         io_manager_key="pgvector_io_manager",
-        ins={"chunks": dg.AssetIn(metadata={"model": model.id})},
+        ins={"chunks": dg.AssetIn(metadata={"model": model.id}, dagster_type=dg.Any)},
         code_version="1",
         description=f"Vectors of every chunk by {model.id} ({model.dimension} dimensions), keyed by the text's hash.",
         metadata={"model": model.id, "dimension": model.dimension, "revision": model.revision},
@@ -100,7 +100,7 @@ def search_index_after(models: Iterable[Model]) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata=report.metadata,
             data_version=dg.DataVersion(report.totals.digest or "empty"),
-            check_results=list(check_results(report)),
+            check_results=check_results(report),
         )
 
     return search_index

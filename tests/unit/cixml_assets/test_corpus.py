@@ -22,13 +22,13 @@ class FakeWork(WorkResource):
 
     has_batch: bool = True
 
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Open nothing."""
+
     @property
     def of_run(self) -> Any:
         lease = "lease" if self.has_batch else None
-        asked: list[bool] = []
-        return SimpleNamespace(
-            ingest=lambda *, refresh_all: asked.append(refresh_all) or lease, of_model=lambda _: ("lease", "index")
-        )
+        return SimpleNamespace(ingest=lambda *, refresh_all: lease, of_model=lambda _: ("lease", "index"))
 
 
 class FakeFetch(FetchResource):
