@@ -76,7 +76,11 @@ def embeddings_of(model: Model) -> dg.AssetsDefinition:
         description=f"Vectors of every chunk by {model.id} ({model.dimension} dimensions), keyed by the text's hash.",
         metadata={"model": model.id, "dimension": model.dimension, "revision": model.revision},
     )
-    def embeddings(chunks: ChunksToEmbed, embedding: EmbeddingResource) -> dg.MaterializeResult[Any]:
+    def embeddings(
+        chunks: ChunksToEmbed,
+        work: WorkResource,  # opens the run's work, of which the IO manager has just read what is owed
+        embedding: EmbeddingResource,
+    ) -> dg.MaterializeResult[Any]:
         return dg.MaterializeResult(value=embedding.stream(chunks, model))
 
     return embeddings

@@ -14,9 +14,17 @@ PARTITIONS = """
 query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
   assetPartitionStatuses { ... on DefaultPartitionStatuses { materializedPartitions } } } } }
 """
-LAUNCH_BACKFILL = """
+LAUNCH_LAUNCH_RUN = """
+mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
+"""
+BACKFILL = """
 mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
   __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
+"""
+LAUNCH_RUN = """
+mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
 """
 BACKFILL = """
 query($id: String!) { partitionBackfillOrError(backfillId: $id) { __typename ... on PartitionBackfill {
@@ -59,6 +67,28 @@ class DagsterApi:
         answer = self.ask(LAUNCH_BACKFILL, params=params)["launchPartitionBackfill"]
         assert answer["__typename"] == "LaunchBackfillSuccess", answer
         return str(answer["backfillId"])
+
+    def materialize(self, partition: str, *keys: list[str], config: dict[str, Any] | None = None) -> str:
+        """Start what the UI's Materialize button starts for these assets, and return the run's id."""
+        selector = {
+            "repositoryLocationName": "cixml",
+            "repositoryName": "__repository__",
+            "pipelineName": "__ASSET_JOB",
+            "assetSelection": [{"path": key} for key in keys],
+        }
+        tags = [{"key": "dagster/partition", "value": partition}]
+        params = {
+            "selector": selector,
+            "runConfigData": config or {},
+            "executionMetadata": {"tags": tags},
+            "mode": "default",
+        }
+        answer = self.ask(LAUNCH_RUN, params=params)["launchRun"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return str(answer["run"]["runId"])
+
+    def status(self, run_id: str) -> str:
+        return next(run["status"] for run in self.runs() if run["runId"] == run_id)
 
     def backfill_status(self, backfill_id: str) -> str:
         return str(self.ask(BACKFILL, id=backfill_id)["partitionBackfillOrError"]["status"])

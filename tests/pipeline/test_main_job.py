@@ -137,3 +137,41 @@ def test_each_bad_page_ends_in_its_own_state_and_the_good_ones_are_searchable(st
         assert found[name]["error"]["code"] == code
     assert {found[name]["status"] for name in ("latin", "1", "2")} == {"indexed"}
     assert "Grüße" in hits[0]["text"]
+
+
+VECTORS = ["embeddings", "all_minilm_l6_v2"]
+
+
+def test_any_selection_of_assets_can_be_materialized_from_the_ui(
+    stack: Stack, site: WebServer, embedding_server: EmbeddingServer, dagster_api: DagsterApi
+) -> None:
+    with stack.client() as client:
+        ended(client, client.submit("by-hand", [f"{site.url}/1", f"{site.url}/2"])["id"])
+        [partition] = {run["partition"] for run in dagster_api.runs(corpus_prefix="by-hand-")}
+        site.pages["/1"] = page(1, "narwhal")
+        selections = (["raw_pages"],), (["chunks"],), (VECTORS,), (["search_index"],), (["chunks"], VECTORS)
+        runs = [dagster_api.materialize(partition, *keys) for keys in selections]
+        refresh = {"ops": {"raw_pages": {"config": {"refresh": "all"}}}}
+        everything = (["raw_pages"], ["chunks"], VECTORS, ["search_index"])
+        runs.append(dagster_api.materialize(partition, *everything, config=refresh))
+        for run_id in runs:
+            poll(lambda: dagster_api.status(run_id) in ("SUCCESS", "FAILURE"), "the run", timeout_seconds=60)  # noqa: B023
+        assert {dagster_api.status(run_id) for run_id in runs} == {"SUCCESS"}
+        hits = client.search("by-hand", "story of narwhal", top_k=1)["results"]
+    assert "narwhal" in hits[0]["text"]
+
+
+def test_a_lost_vector_is_made_again_by_its_own_asset(stack: Stack, site: WebServer, dagster_api: DagsterApi) -> None:
+    with stack.client() as client:
+        ended(client, client.submit("mended", [f"{site.url}/3"])["id"])
+        [partition] = {run["partition"] for run in dagster_api.runs(corpus_prefix="mended-")}
+        with psycopg.connect(stack.values["DATABASE_URL"], autocommit=True) as owner:
+            corpus_id, relation = owner.execute(
+                "SELECT k.id, v.relation FROM cixml.corpora k JOIN cixml.index_versions v ON v.corpus_id = k.id "
+                "WHERE k.name = 'mended'"
+            ).fetchone()  # type: ignore[misc]
+            owner.execute(f"DELETE FROM cixml.{relation} WHERE corpus_id = %s".encode(), [corpus_id])
+        assert client.search("mended", "fox")["results"] == []
+        run_id = dagster_api.materialize(partition, VECTORS)
+        poll(lambda: dagster_api.status(run_id) == "SUCCESS", "the run", timeout_seconds=60)
+        assert client.search("mended", "fox")["results"]
