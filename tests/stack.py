@@ -103,19 +103,19 @@ def stack(embedding_server: EmbeddingServer) -> Iterator[Stack]:
     """Start the stack once; every loopback address but the product's own may be fetched."""
     root = Path(tempfile.mkdtemp(prefix="cixml-stack-"))
     root.chmod(0o755)
-    with pytest.MonkeyPatch.context() as environment:
-        for name in OUTSIDE:
-            environment.delenv(name, raising=False)
-        environment.setenv("CIXML_HOME", str(root))
-        environment.setenv("EMBEDDING_API_BASE_URL", embedding_server.base_url)
-        environment.setenv("CIXML_FETCH__ALLOW_NETWORKS", json.dumps(["127.0.0.0/8"]))
-        home = Home(root)
-        try:
+    home = Home(root)
+    try:
+        with pytest.MonkeyPatch.context() as environment:  # for the start alone: no other test may see it
+            for name in OUTSIDE:
+                environment.delenv(name, raising=False)
+            environment.setenv("CIXML_HOME", str(root))
+            environment.setenv("EMBEDDING_API_BASE_URL", embedding_server.base_url)
+            environment.setenv("CIXML_FETCH__ALLOW_NETWORKS", json.dumps(["127.0.0.0/8"]))
             start_stack(home)
-            yield Stack(home=home, values=read_env_file(home))
-        finally:
-            stop_stack(home)
-            shutil.rmtree(root, ignore_errors=True)
+        yield Stack(home=home, values=read_env_file(home))
+    finally:
+        stop_stack(home)
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def descendants(pid: int) -> set[int]:

@@ -26,7 +26,8 @@ from cixml.embedded.migration import run_migrations
 from cixml.embedded.processes import APPLICATION, NAMES, Program, postgres_program, python_programs, redis_program
 from cixml.embedded.readiness import application_probes, has_lasted, wait_for_all
 from cixml.embedded.state import Home, Kept, load_kept, save_kept, settle_ports, settle_sockets
-from resources.settings import PROJECT_ROOT
+from resources.embedding.registry import load_registry
+from resources.settings import PROJECT_ROOT, Settings
 
 START_SECONDS = 120.0
 _STOP_SECONDS = 60.0
@@ -78,6 +79,9 @@ def _prepare(home: Home, only: Collection[str], extra: Extra | None) -> Plan:
     save_kept(home, kept)
     values = build_environment(home, kept) | (extra(kept) if extra else {})
     write_env_file(home, values)
+    settings = Settings.load()
+    # Said here, in one line: each process would say it in its own log.
+    load_registry(settings.embedding.models_file).serving(values.get("EMBEDDING_MODEL", settings.embedding_model))
     shutil.rmtree(home.metrics, ignore_errors=True)
     home.metrics.mkdir()
     instance = PROJECT_ROOT / "dagster.yaml"
