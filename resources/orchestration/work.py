@@ -128,8 +128,11 @@ class RunWork:
 
     @cached_property
     def _corpus(self) -> Corpus:
+        partition_key = self._run.tags.get(tags.PARTITION)
+        if partition_key is None:
+            raise ConfigurationError("a run works on one corpus: start it for one partition, not for a range")
         with self._parts.database.transaction() as connection:
-            return batches.corpus_of_partition(connection, partition_key=self._run.tags[tags.PARTITION])
+            return batches.corpus_of_partition(connection, partition_key=partition_key)
 
 
 class WorkResource(dg.ConfigurableResource[Any]):
