@@ -22,9 +22,10 @@ from tokenizers import Tokenizer
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.pages import Page, body_of
-from cixml_assets.chunking import chunk_text, load_tokenizer
+from cixml_assets.chunking import chunk_text
 from cixml_assets.extraction import decode, extract
 from resources.embedding.registry import Model
+from resources.embedding.tokenizer import load_tokenizer
 from resources.errors import ChunkingError
 from resources.settings import PROJECT_ROOT
 from resources.types import Chunking
@@ -83,7 +84,9 @@ def main() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one thread a process
     pages = [Page(file, edition) for file, edition in json.load(sys.stdin)]
     chunking = Chunking(max_tokens=options.max_tokens, overlap_tokens=options.overlap_tokens)
-    _inherited.append(_Work(folder=options.folder, tokenizer=load_tokenizer(options.tokenizer), chunking=chunking))
+    _inherited.append(
+        _Work(folder=options.folder, tokenizer=load_tokenizer(Path(options.tokenizer)), chunking=chunking)
+    )
     for page in pages[:_WARM_UP_PAGES]:  # before the fork, so that every process is warm
         _one(page)
     with multiprocessing.get_context("fork").Pool(options.processes) as pool:

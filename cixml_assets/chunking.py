@@ -9,19 +9,16 @@ which costs five times as much, and its chunks came out one token over the limit
 
 from __future__ import annotations
 
-import hashlib
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import orjson
 from tokenizers import Tokenizer
 
 from resources.errors import ChunkingError
 from resources.types import Chunking, TextChunk
 
-ALGORITHM = "cut-at-tokens/1"  # part of the fingerprint: change it when the cuts change
 MAX_WORD_CHARACTERS = 1_000  # a longer run without white space is tokenised in parts: tokenizers are slow in words
 MAX_PIECE_CHARACTERS = 100_000  # tokenised at once
 MAX_CHARACTERS_PER_TOKEN = 32  # a chunk holds no more: WordPiece makes one token of a word of any length
@@ -56,20 +53,6 @@ def chunk_text(text: str, tokenizer: Tokenizer, chunking: Chunking) -> list[Text
         )
         for ordinal, span in enumerate(_Cutter(text, tokenizer, chunking).spans())
     ]
-
-
-def chunking_fingerprint(chunking: Chunking, tokenizer_sha256: str) -> str:
-    """Return what a chunk set depends on besides its text, as 32 hex digits."""
-    parts = [ALGORITHM, chunking.strategy, chunking.max_tokens, chunking.overlap_tokens, tokenizer_sha256]
-    return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:32]
-
-
-def load_tokenizer(path: str) -> Tokenizer:
-    """Load a tokenizer.json. Truncation and padding that it was saved with are switched off: they hide text."""
-    tokenizer = Tokenizer.from_file(path)
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
 
 
 @dataclass(frozen=True, slots=True)

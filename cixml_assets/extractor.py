@@ -23,7 +23,7 @@ from typing import Any
 import orjson
 from tokenizers import Tokenizer
 
-from cixml_assets.chunking import chunk_text, load_tokenizer
+from cixml_assets.chunking import chunk_text
 from cixml_assets.extraction import decode, extract
 from cixml_assets.extractor_protocol import (
     ACCEPTED,
@@ -34,6 +34,7 @@ from cixml_assets.extractor_protocol import (
     frame,
     socket_path,
 )
+from resources.embedding.tokenizer import load_tokenizer
 from resources.errors import ChunkingError, CixmlError, ConfigurationError
 from resources.settings import ExtractorSettings, Settings
 from resources.types import Chunking, ExtractedDocument
@@ -72,7 +73,7 @@ def extract_document(header: dict[str, Any], body: bytes) -> ExtractedDocument:
 def _tokenizer(path: str) -> Tokenizer:
     if not Path(path).is_file():
         raise ConfigurationError(f"the tokenizer {path} does not exist: mend tokenizer_path in models.toml")
-    return load_tokenizer(path)
+    return load_tokenizer(Path(path))
 
 
 class Worker:

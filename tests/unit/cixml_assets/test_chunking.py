@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from cixml_assets.chunking import chunk_text, chunking_fingerprint, load_tokenizer
+from cixml_assets.chunking import chunk_text
+from resources.embedding.tokenizer import load_tokenizer
 from resources.types import Chunking, TextChunk
 
 SAMPLE = [
@@ -126,8 +127,8 @@ def test_truncation_inside_the_tokenizer_file_hides_no_text(tmp_path: Path) -> N
     tokenizer = bert()
     tokenizer.enable_truncation(8)
     tokenizer.enable_padding(length=128)
-    path = str(tmp_path / "tokenizer.json")
-    tokenizer.save(path)
+    path = tmp_path / "tokenizer.json"
+    tokenizer.save(str(path))
     chunking = Chunking(max_tokens=64, overlap_tokens=8)
     text = " ".join(SAMPLE * 20)
     chunks = chunk_text(text, load_tokenizer(path), chunking)
@@ -143,12 +144,3 @@ def test_empty_text_has_no_chunks() -> None:
 def test_sizes_that_leave_no_room_are_refused(sizes: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="no room"):
         chunk_text("text", TOKENIZERS["bert"], Chunking(max_tokens=sizes[0], overlap_tokens=sizes[1]))
-
-
-def test_fingerprint_changes_with_everything_that_moves_a_cut() -> None:
-    base = Chunking(max_tokens=256, overlap_tokens=32)
-    others = [Chunking(max_tokens=257, overlap_tokens=32), Chunking(max_tokens=256, overlap_tokens=31)]
-    prints = {chunking_fingerprint(each, "a" * 64) for each in (base, *others)}
-    prints.add(chunking_fingerprint(base, "b" * 64))
-    assert len(prints) == 4
-    assert chunking_fingerprint(base, "a" * 64) in prints

@@ -24,7 +24,7 @@ def url() -> Iterator[str]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROJECT_ROOT)
     assert process.stdout is not None
     yield process.stdout.readline().strip().removesuffix("/v1")
-    process.terminate()
+    process.kill()  # a shell that started the tests may have left SIGTERM ignored
     process.wait(10)
     process.stdout.close()
 
