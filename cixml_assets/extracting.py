@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from cixml_assets.extractor_client import ExtractorClient
-from resources.errors import ChunkingError
+from resources.errors import ChunkingError, ExtractorUnavailableError
 from resources.orchestration.lease import Lease
 from resources.orchestration.runtime import runtime
 from resources.orchestration.streams import ChunkOutcome, ChunkStream, PageToChunk
@@ -27,21 +27,30 @@ class ExtractorResource(dg.ConfigurableResource[Any]):
 
     def stream(self, lease: Lease, index: IndexVersion, pages: Iterable[PageToChunk]) -> ChunkStream:
         """Return the outcome of each page, as it is ready."""
-        return ChunkStream(lease=lease, index=index, outcomes=_outcomes(index, pages))
+        stream = ChunkStream(lease=lease, index=index, outcomes=())
+        stream.outcomes = _outcomes(stream, pages)
+        return stream
 
 
-def _outcomes(index: IndexVersion, pages: Iterable[PageToChunk]) -> Iterator[ChunkOutcome]:
+def _outcomes(stream: ChunkStream, pages: Iterable[PageToChunk]) -> Iterator[ChunkOutcome]:
     parts = runtime()
     width = (parts.settings.extractor.processes or os.cpu_count() or 1) + 1
+    source = (page for page in pages if stream.interruption is None)
+    for result in parts.loop.map(source, lambda page: _outcome(stream.index, page), width=width):
+        if isinstance(result, ExtractorUnavailableError):
+            stream.interruption = result  # what is left waits: the extractor comes back
+        else:
+            yield result
 
-    async def work(page: PageToChunk) -> ChunkOutcome:
-        try:
-            document = await _extract(index, page)
-        except ChunkingError as error:
-            return ChunkOutcome(version=page.version, error=error)
-        return ChunkOutcome(version=page.version, chunked=ChunkedVersion(version=page.version, document=document))
 
-    yield from parts.loop.map(pages, work, width=width)
+async def _outcome(index: IndexVersion, page: PageToChunk) -> ChunkOutcome | ExtractorUnavailableError:
+    try:
+        document = await _extract(index, page)
+    except ChunkingError as error:
+        return ChunkOutcome(version=page.version, error=error)
+    except ExtractorUnavailableError as error:
+        return error
+    return ChunkOutcome(version=page.version, chunked=ChunkedVersion(version=page.version, document=document))
 
 
 async def _extract(index: IndexVersion, page: PageToChunk) -> ExtractedDocument:

@@ -7,9 +7,9 @@ always listening (with four, a burst waited up to 1.4 s).
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -30,6 +30,7 @@ COPIES = 8
 LONGEST_LOOK_SECONDS = 5.0
 """A slot that a dead worker held, or a host's pause that another process set, sends no notification: look again."""
 Jobs = Mapping[str, UnresolvedAssetJobDefinition]
+_kept = threading.local()
 logger = logging.getLogger("cixml.sensor")
 
 
@@ -40,20 +41,18 @@ def submitted_jobs_sensors(*, jobs: Jobs, partitions: dg.DynamicPartitionsDefini
 
 
 class RunRequests:
-    """Makes run requests of claimed batches; registers a partition this process has not seen."""
+    """Makes run requests of claimed batches, and asks for their partitions: known ones stay as they are."""
 
     def __init__(self, jobs: Jobs, partitions: dg.DynamicPartitionsDefinition) -> None:
         self.jobs = jobs
         self._partitions = partitions
-        self._registered: set[str] = set()
 
     def of(self, claimed: Sequence[ClaimedBatch]) -> dg.SensorResult:
         """Return one run per batch. The run key is the batch's id: a repeated tick launches nothing twice."""
-        new = sorted({batch.partition_key for batch in claimed} - self._registered)
-        self._registered.update(new)
+        keys = sorted({batch.partition_key for batch in claimed})
         return dg.SensorResult(
             run_requests=[self._request(batch) for batch in claimed],
-            dynamic_partitions_requests=[self._partitions.build_add_request(new)] if new else [],
+            dynamic_partitions_requests=[self._partitions.build_add_request(keys)],
         )
 
     def _request(self, batch: ClaimedBatch) -> dg.RunRequest:
@@ -82,7 +81,7 @@ def _sensor(number: int, requests: RunRequests) -> dg.SensorDefinition:
     def submitted_jobs_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         settings = runtime().settings.pipeline
         try:
-            claimed = wait_and_claim(_database(number), settings, models=requests.jobs.keys())
+            claimed = wait_and_claim(_database(), settings, models=requests.jobs.keys())
         except DatabaseUnavailableError as error:
             logger.warning("%s", error.message)
             return dg.SkipReason(error.message)
@@ -129,7 +128,9 @@ def claim(
     return claimed, min(LONGEST_LOOK_SECONDS, LONGEST_LOOK_SECONDS if next_ready is None else next_ready + 0.01)
 
 
-@cache
-def _database(number: int) -> Database:
-    """Return the kept LISTEN connection of one copy."""
-    return runtime().new_database()
+def _database() -> Database:
+    """Return this thread's LISTEN connection: after the daemon died, a copy may be evaluated twice at once."""
+    if not hasattr(_kept, "database"):
+        _kept.database = runtime().new_database()
+    database: Database = _kept.database
+    return database

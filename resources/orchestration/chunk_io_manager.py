@@ -11,7 +11,7 @@ import dagster as dg
 from resources.orchestration.lease import observe
 from resources.orchestration.streams import ChunkOutcome, ChunksToEmbed, ChunkStream
 from resources.orchestration.work import work_of
-from resources.postgres import chunks
+from resources.postgres import chunks, pages
 from resources.postgres.items import ItemEnd
 from resources.telemetry import metrics
 from resources.types import ItemStatus, Stage
@@ -28,8 +28,7 @@ class ChunkIOManager(dg.ConfigurableIOManager):
         started = time.monotonic()
         for group in _groups(obj):
             counts.update(_store(obj, group))
-        with obj.lease.reading() as connection:
-            totals = chunks.totals(connection, corpus_id=obj.lease.batch.corpus_id, chunking_fp=obj.index.chunking_fp)
+        counts["waiting"] = _wait_for_extractor(obj)
         documents = counts["documents"]
         context.add_output_metadata(
             {
@@ -38,7 +37,7 @@ class ChunkIOManager(dg.ConfigurableIOManager):
                 "chunks": counts["chunks"],
                 "tokens": counts["tokens"],
                 "coverage": round(counts["coverage_permille"] / 1000 / documents, 3) if documents else 1.0,
-                "corpus_documents_total": totals.documents,
+                "documents_waiting": counts["waiting"],
                 "seconds": round(time.monotonic() - started, 3),
             }
         )
@@ -81,6 +80,21 @@ def _store(stream: ChunkStream, group: Sequence[ChunkOutcome]) -> Counter[str]:
         tokens=sum(chunk.token_count for chunk in pieces),
         coverage_permille=round(1000 * sum(chunked.document.coverage for chunked in done)),
     )
+
+
+def _wait_for_extractor(stream: ChunkStream) -> int:
+    """Give back the pages that the extractor was away for, without counting the try; return how many."""
+    error = stream.interruption
+    if error is None:
+        return 0
+    lease = stream.lease
+    with lease.transaction() as connection:
+        versions = pages.versions_to_chunk(
+            connection, batch_id=lease.batch.batch_id, chunking_fp=stream.index.chunking_fp
+        )
+        waiting = [version.item_id for version in versions if version.item_id is not None]
+        lease.release(connection, waiting, delay_seconds=error.retry_after_seconds, reason=error.code)
+    return len(waiting)
 
 
 def _end(outcome: ChunkOutcome) -> ItemEnd:

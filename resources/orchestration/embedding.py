@@ -32,16 +32,15 @@ class EmbeddingResource(dg.ConfigurableResource[Any]):
 
     def stream(self, chunks: ChunksToEmbed, model: Model) -> VectorStream:
         """Return the vectors that the batch owes, answer by answer."""
-        rows = chunks.rows()
-        stream = VectorStream(lease=chunks.lease, index=chunks.index, chunks=rows, answers=())
+        plan = VectorPlan.of(chunks.rows())
+        stream = VectorStream(lease=chunks.lease, index=chunks.index, plan=plan, answers=())
         stream.answers = _answers(runtime(), chunks, model, stream)
         return stream
 
 
 def _answers(parts: Runtime, chunks: ChunksToEmbed, model: Model, stream: VectorStream) -> Iterator[EmbeddedTexts]:
-    owed = VectorPlan.of(stream.chunks).owed
     settings = parts.settings.embedding
-    sizes = [(chunk_hash, vector.token_count) for chunk_hash, vector in owed.items()]
+    sizes = [(chunk_hash, vector.token_count) for chunk_hash, vector in stream.plan.owed.items()]
     packs = pack(
         sizes,
         max_tokens=request_tokens(sum(tokens for _, tokens in sizes), most=settings.batch_tokens),

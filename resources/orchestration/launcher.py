@@ -49,7 +49,7 @@ class WarmRunLauncher(RunLauncher, ConfigurableClass):
         )
 
     def terminate(self, run_id: str) -> bool:
-        """Kill the worker child that executes the run; its lease ends and lifeline gives the items back."""
+        """Interrupt the step under way: the run ends as cancelled and gives its items back to the queue."""
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False

@@ -59,17 +59,22 @@ class Lifeline:
             self.sweep()
 
     def reap(self) -> list[ExpiredBatch]:
-        """Give the items of expired batches back, in one transaction; return those batches."""
-        ended = []
-        with self._parts.database.transaction() as connection:
-            expired = batches.expired(connection)
-            for batch in expired:
-                ended += give_up(connection, batch.batch_id, BatchState.LOST, self._settings)
-        observe(ended)
-        for batch in expired:
+        """Give the items of expired batches back, a transaction each; return those batches."""
+        reaped: list[ExpiredBatch] = []
+        while (batch := self._reap_one()) is not None:
             metrics.rescued.inc()
             logger.warning("batch %s was %s and stopped beating: its items are back", batch.batch_id, batch.state)
-        return expired
+            reaped.append(batch)
+        return reaped
+
+    def _reap_one(self) -> ExpiredBatch | None:
+        with self._parts.database.transaction() as connection:
+            batch = batches.expired(connection)
+            if batch is None:
+                return None
+            ended = give_up(connection, batch.batch_id, BatchState.LOST, self._settings)
+        observe(ended)
+        return batch
 
     def sweep(self) -> None:
         """Close runs that are under way for Dagster although their batch has ended, or that never made one."""
@@ -79,6 +84,8 @@ class Lifeline:
             known = batches.of_runs(connection, run_ids=[run.run_id for run in runs])
         for run in runs:
             found = known.get(run.run_id)
+            if found is None and tags.BATCH not in run.tags:
+                continue  # one without a batch: run monitoring's business
             if found is None or (found.is_over and found.finished_at is not None and found.finished_at < before):
                 self._close(run)
 

@@ -104,16 +104,15 @@ def _store(stream: FetchStream, group: Sequence[FetchOutcome], settings: Setting
         elif kind == "retried":
             retries.append(outcome)
         else:
-            ends.append(_end(outcome))
+            ends.append(outcome)
         metrics.fetch.labels(_label(outcome)).inc()
     with stream.lease.transaction() as connection:
         pages.store_pages(connection, new)
-        for end in ends:
-            if end.document_id is not None and end.fetched_at is not None:
-                pages.touch(connection, document_id=end.document_id, checked_at=end.fetched_at)
+        for outcome in ends:
+            _touch(outcome, connection)
         for outcome in retries:
             _retry(stream, outcome, connection)
-        ended = stream.lease.end_items(connection, ends)
+        ended = stream.lease.end_items(connection, [_end(outcome) for outcome in ends])
     observe(ended)
     return counts
 
@@ -148,6 +147,12 @@ def _end(outcome: FetchOutcome) -> ItemEnd:
         robots=pages.robots_record(page.robots),
         fetched_at=page.fetched_at,
     )
+
+
+def _touch(outcome: FetchOutcome, connection: Connection[TupleRow]) -> None:
+    item, page = outcome.item, outcome.page
+    if page is not None and item.document_id is not None:
+        pages.touch(connection, document_id=item.document_id, checked_at=page.fetched_at, fetch_seq=item.fetch_seq)
 
 
 def _retry(stream: FetchStream, outcome: FetchOutcome, connection: Connection[TupleRow]) -> None:

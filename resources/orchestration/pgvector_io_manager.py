@@ -15,17 +15,17 @@ import dagster as dg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from resources.errors import EmbeddingRejectedError
+from resources.embedding.wire import MODEL_UNAVAILABLE, UNAUTHORIZED
+from resources.errors import EmbeddingRejectedError, EmbeddingUnavailableError
 from resources.orchestration.lease import observe
 from resources.orchestration.streams import EmbeddedTexts, VectorStream
-from resources.orchestration.vector_plan import VectorPlan
-from resources.postgres import chunks, vectors
+from resources.postgres import vectors
 from resources.postgres.items import EndedItem, ItemEnd
 from resources.postgres.vectors import FlippedItem, NewVector
-from resources.telemetry import metrics
 from resources.types import ItemStatus, Stage
 
 MIN_WAIT_SECONDS = 1.0
+MISCONFIGURED_WAIT_SECONDS = 60.0
 
 
 class PgVectorIOManager(dg.ConfigurableIOManager):
@@ -35,9 +35,6 @@ class PgVectorIOManager(dg.ConfigurableIOManager):
         writer = _Writer(obj)
         started = time.monotonic()
         writer.write()
-        batch = obj.lease.batch
-        with obj.lease.reading() as connection:
-            totals = chunks.totals(connection, corpus_id=batch.corpus_id, chunking_fp=obj.index.chunking_fp)
         context.add_output_metadata(
             {
                 "texts_embedded": writer.counts["texts"],
@@ -46,9 +43,6 @@ class PgVectorIOManager(dg.ConfigurableIOManager):
                 "documents_indexed": writer.counts["indexed"],
                 "documents_failed": writer.counts["failed"],
                 "documents_waiting": writer.counts["waiting"],
-                "corpus_documents_total": totals.documents,
-                "corpus_chunks_total": totals.chunks,
-                "corpus_tokens_total": totals.tokens,
                 "seconds": round(time.monotonic() - started, 3),
             }
             | ({"waits_for": obj.interruption.code} if obj.interruption else {})
@@ -63,7 +57,7 @@ class _Writer:
 
     def __init__(self, stream: VectorStream) -> None:
         self._stream = stream
-        self._plan = VectorPlan.of(stream.chunks)
+        self._plan = stream.plan
         self.counts: Counter[str] = Counter()
         self._ended: list[EndedItem] = []
 
@@ -111,9 +105,6 @@ class _Writer:
 
     def _indexed(self, item: FlippedItem) -> ItemEnd:
         usage = self._plan.usage[item.item_id]
-        metrics.chunks.labels("added").inc(item.added)
-        metrics.chunks.labels("kept").inc(item.kept)
-        metrics.chunks.labels("removed").inc(item.removed)
         return ItemEnd(
             item_id=item.item_id,
             status=ItemStatus.INDEXED,
@@ -144,9 +135,15 @@ class _Writer:
                 self._stream.lease.release(
                     connection,
                     waiting,
-                    delay_seconds=max(MIN_WAIT_SECONDS, error.retry_after_seconds),
+                    delay_seconds=_wait_seconds(error),
                     reason=error.code,
                 )
+
+
+def _wait_seconds(error: EmbeddingUnavailableError) -> float:
+    """Return when to try again; a server that knows neither model nor key is not asked every few seconds."""
+    is_misconfigured = error.code in (MODEL_UNAVAILABLE, UNAUTHORIZED)
+    return max(MISCONFIGURED_WAIT_SECONDS if is_misconfigured else MIN_WAIT_SECONDS, error.retry_after_seconds)
 
 
 def _refused(item_id: UUID, error: EmbeddingRejectedError) -> ItemEnd:

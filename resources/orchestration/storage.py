@@ -19,7 +19,8 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.schedule_storage import PostgresScheduleStorage
-from sqlalchemy import Engine, create_engine
+from dagster_postgres.utils import set_pg_statement_timeout
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import QueuePool
 
@@ -78,7 +79,8 @@ class PooledEventLogStorage(PostgresEventLogStorage):
         return True  # `cixml migrate` brought the tables to the version of this package
 
     def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
-        """Keep the pool: it is already what this call makes."""
+        """Limit the statements of all three storages, which share this engine; the pool is there already."""
+        event.listen(self._engine, "connect", lambda raw, _: set_pg_statement_timeout(raw, statement_timeout))
 
 
 class PooledRunStorage(PostgresRunStorage):
@@ -92,7 +94,7 @@ class PooledRunStorage(PostgresRunStorage):
         return True
 
     def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
-        """Keep the pool: it is already what this call makes."""
+        """Nothing to add: the event log's has done it for the shared engine."""
 
 
 class PooledScheduleStorage(PostgresScheduleStorage):
@@ -103,7 +105,7 @@ class PooledScheduleStorage(PostgresScheduleStorage):
         self._engine = engine
 
     def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
-        """Keep the pool: it is already what this call makes."""
+        """Nothing to add: the event log's has done it for the shared engine."""
 
 
 class PooledPostgresStorage(DagsterStorage, ConfigurableClass):

@@ -10,8 +10,15 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 
-from resources.errors import ChunkingError, EmbeddingRejectedError, EmbeddingUnavailableError, ScrapingError
+from resources.errors import (
+    ChunkingError,
+    EmbeddingRejectedError,
+    EmbeddingUnavailableError,
+    ExtractorUnavailableError,
+    ScrapingError,
+)
 from resources.orchestration.lease import Lease
+from resources.orchestration.vector_plan import VectorPlan
 from resources.postgres import chunks
 from resources.postgres.batches import IndexVersion
 from resources.postgres.chunks import BatchChunk, ChunkedVersion
@@ -85,13 +92,14 @@ class FetchStream:
         return [item.item_id for item in self._items if item.item_id not in self._seen]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ChunkStream:
-    """The outcomes of a batch's extraction."""
+    """The outcomes of a batch's extraction, and what cut the stream short, if anything."""
 
     lease: Lease
     index: IndexVersion
     outcomes: Iterable[ChunkOutcome]
+    interruption: ExtractorUnavailableError | None = None
 
 
 class ChunksToEmbed:
@@ -124,6 +132,6 @@ class VectorStream:
 
     lease: Lease
     index: IndexVersion
-    chunks: Sequence[BatchChunk]
+    plan: VectorPlan
     answers: Iterable[EmbeddedTexts]
     interruption: EmbeddingUnavailableError | None = None

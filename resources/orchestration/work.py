@@ -7,6 +7,7 @@ may be killed and repeated.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -18,7 +19,7 @@ from resources.errors import ConfigurationError
 from resources.orchestration import tags
 from resources.orchestration.lease import Lease
 from resources.orchestration.runtime import Runtime, runtime
-from resources.postgres import batches
+from resources.postgres import batches, claims
 from resources.postgres.batches import IndexVersion
 from resources.types import Corpus
 
@@ -49,7 +50,7 @@ class RunWork:
     def of_model(self, model: str | None) -> tuple[Lease, IndexVersion]:
         """Return the lease of what `model` (None: the serving one) has to work on, and the index version it fills."""
         lease = self._leases.get(None)
-        if lease is not None and model in (None, lease.batch.serving.model):
+        if lease is not None and (model is None or lease.batch.serving.is_of(model)):
             return lease, lease.batch.serving
         index = self._index(model)
         if model not in self._leases:
@@ -61,9 +62,10 @@ class RunWork:
         return self._corpus, self._index(None)
 
     def close(self) -> None:
-        """End every batch of the run."""
-        while self._leases:
-            self._leases.popitem()[1].close()
+        """End every batch of the run, also after one failed to: its thread would renew the lease for ever."""
+        with ExitStack() as leases:
+            while self._leases:
+                leases.callback(self._leases.popitem()[1].close)
 
     def _begin(self, batch_id: UUID) -> None:
         settings = self._parts.settings.pipeline
@@ -75,6 +77,7 @@ class RunWork:
         settings = self._parts.settings.pipeline
         corpus = self._corpus
         with self._parts.database.transaction() as connection:
+            claims.lock_claims(connection)
             batch_id = batches.open_refresh(
                 connection,
                 corpus_id=corpus.id,
@@ -103,7 +106,7 @@ class RunWork:
         corpus = self._corpus
         with self._parts.database.transaction() as connection:
             serving = batches.serving_index(connection, corpus_id=corpus.id)
-            if model is None or model == serving.model:
+            if model is None or serving.is_of(model):
                 return serving
             if (found := batches.index_of_model(connection, corpus_id=corpus.id, model=model)) is not None:
                 return found

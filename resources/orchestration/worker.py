@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -55,9 +56,13 @@ class RunExecutor:
         if run is None or run.status not in (DagsterRunStatus.STARTING, DagsterRunStatus.NOT_STARTED):
             logger.warning("run %s is not to be started: %s", run_id, run.status if run else "unknown")
             return
-        _execute_run_command_body(
-            instance=instance, run_id=run_id, write_stream_fn=lambda _: None, set_exit_code_on_failure=True
-        )
+        handler = signal.getsignal(signal.SIGTERM)
+        try:
+            _execute_run_command_body(
+                instance=instance, run_id=run_id, write_stream_fn=lambda _: None, set_exit_code_on_failure=True
+            )
+        finally:
+            signal.signal(signal.SIGTERM, handler)  # Dagster leaves it as SIGINT's, which Celery's children ignore
 
 
 class Presence:

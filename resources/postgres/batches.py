@@ -28,6 +28,11 @@ class IndexVersion:
     model: str
     relation: str
     state: str = "serving"
+    is_enabled: bool = True
+
+    def is_of(self, model: str) -> bool:
+        """Return whether it holds vectors of the enabled model of that name: a changed model keeps its name."""
+        return self.is_enabled and self.model == model
 
     @property
     def as_chunking(self) -> Chunking:
@@ -88,7 +93,13 @@ def facts(connection: Connection[TupleRow], *, batch_id: UUID) -> Batch:
     if row is None:
         raise LeaseLostError(f"batch {batch_id} is gone")
     serving = IndexVersion(
-        index_version_id=row[5], chunking=row[6], chunking_fp=row[7], model_id=row[8], model=row[9], relation=row[10]
+        index_version_id=row[5],
+        chunking=row[6],
+        chunking_fp=row[7],
+        model_id=row[8],
+        model=row[9],
+        relation=row[10],
+        is_enabled=row[11],
     )
     return Batch(
         batch_id=row[0], kind=BatchKind(row[1]), corpus_id=row[2], corpus_name=row[3], owner=row[4], serving=serving
@@ -116,10 +127,10 @@ def finish(connection: Connection[TupleRow], *, batch_id: UUID, state: BatchStat
     connection.execute(query("notify_jobs"))
 
 
-def expired(connection: Connection[TupleRow]) -> list[ExpiredBatch]:
-    """Return batches whose lease ran out, locked to the end of this transaction."""
+def expired(connection: Connection[TupleRow]) -> ExpiredBatch | None:
+    """Return a batch whose lease ran out, locked to the end of this transaction."""
     with connection.cursor(row_factory=class_row(ExpiredBatch)) as cursor:
-        return cursor.execute(query("expired_batches")).fetchall()
+        return cursor.execute(query("expired_batch")).fetchone()
 
 
 def open_items(connection: Connection[TupleRow], *, batch_id: UUID) -> list[OpenItem]:

@@ -69,16 +69,22 @@ def fetch_items(connection: Connection[TupleRow], *, batch_id: UUID) -> list[Fet
 
 
 def store_pages(connection: Connection[TupleRow], pages: Sequence[tuple[FetchItem, FetchedPage]]) -> None:
-    """Store bytes, documents and versions, and move the items on to chunking."""
+    """Store bytes, documents and versions, and move the items on to chunking.
+
+    In the order of the content's hashes: two batches that fetch the same pages would wait for each other crosswise.
+    """
     if not pages:
         return
+    ordered = sorted(pages, key=lambda pair: sha256(pair[1].body or b""))
     with connection.cursor() as cursor:
-        cursor.executemany(query("store_page"), [_page_row(item, page) for item, page in pages])
+        cursor.executemany(query("store_page"), [_page_row(item, page) for item, page in ordered])
 
 
-def touch(connection: Connection[TupleRow], *, document_id: UUID, checked_at: datetime) -> None:
-    """Note that a document was found unchanged."""
-    connection.execute(query("touch_document"), {"document_id": document_id, "checked_at": checked_at})
+def touch(connection: Connection[TupleRow], *, document_id: UUID, checked_at: datetime, fetch_seq: int) -> None:
+    """Note that this fetch found the document unchanged: an older fetch must not go live after it."""
+    connection.execute(
+        query("touch_document"), {"document_id": document_id, "checked_at": checked_at, "fetch_seq": fetch_seq}
+    )
 
 
 def hold_host(connection: Connection[TupleRow], *, item_id: UUID, seconds: float, reason: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -188,7 +190,8 @@ def test_a_late_writer_writes_nothing(owner: psycopg.Connection[Any], pipeline: 
     hashes = store_document(pipeline, batch, b"body", "one")
     owner.execute("UPDATE cixml.batches SET lease_until = now() - interval '1 second'")
     with pipeline.transaction() as connection:
-        [expired] = batches.expired(connection)
+        expired = batches.expired(connection)
+        assert expired is not None
         give_up(connection, expired.batch_id, BatchState.LOST, PipelineSettings())
     with pytest.raises(LeaseLostError):
         embed_and_flip(pipeline, batch, hashes, job.item_ids)
@@ -206,7 +209,7 @@ def test_the_reaper_passes_by_a_batch_in_mid_write(
     reaper = PipelineDatabase(database.pipeline_url)
     with pipeline.transaction() as writing, reaper.transaction() as reaping:
         batches.fence(writing, batch_id=batch.batch_id, run_id="run-1")
-        assert batches.expired(reaping) == []
+        assert batches.expired(reaping) is None
     reaper.close()
 
 
@@ -220,7 +223,7 @@ def test_an_item_that_keeps_dying_becomes_a_dead_letter(
         begin(pipeline, claim_all(pipeline)[0].batch_id, f"run-{attempt}")
         owner.execute("UPDATE cixml.batches SET lease_until = now() - interval '1 second' WHERE finished_at IS NULL")
         with pipeline.transaction() as connection:
-            for expired in batches.expired(connection):
+            if (expired := batches.expired(connection)) is not None:
                 give_up(connection, expired.batch_id, BatchState.LOST, PipelineSettings())
     row = owner.execute("SELECT status, failed_stage, error ->> 'code', attempts FROM cixml.job_items").fetchone()
     assert row == ("failed", "scraping", "attempts_exhausted", 5)
@@ -364,3 +367,67 @@ def test_a_sensor_looks_again_when_a_waiting_item_is_due(
         claimed, pause = claim(connection, PipelineSettings(), models=[MODEL])
     assert claimed == []
     assert 1.0 < pause <= 2.1
+
+
+def test_batches_with_the_same_pages_in_opposite_order_do_not_deadlock(
+    owner: psycopg.Connection[Any],
+    pipeline: PipelineDatabase,
+    database: Database,
+) -> None:
+    make_worker(owner)
+    bodies = [f"body {number}".encode() for number in range(10)]
+    urls = [f"https://example.com/{number}" for number in range(10)]
+    for name in ("docs", "other"):
+        make_job(owner, *urls, corpus=name)
+    claimed = {batch.partition_key.rpartition("-")[0]: batch for batch in claim_all(pipeline)}
+    other = PipelineDatabase(database.pipeline_url)
+
+    def store(database: PipelineDatabase, name: str, step: int) -> None:
+        batch = begin(database, claimed[name].batch_id, f"run-{name}")
+        with database.transaction() as connection:
+            waiting = pages.fetch_items(connection, batch_id=batch.batch_id)[::step]
+            found = [(item, make_page(bodies[int(item.url.rpartition("/")[2])], url=item.url)) for item in waiting]
+            pages.store_pages(connection, found)
+
+    with ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(store, pipeline, "docs", 1), pool.submit(store, other, "other", -1)]
+        for future in futures:
+            future.result(timeout=30)
+    other.close()
+    assert owner.execute("SELECT count(*) FROM cixml.document_versions").fetchone() == (20,)
+
+
+def test_an_older_fetch_does_not_go_live_after_a_newer_one_found_the_page_unchanged(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase
+) -> None:
+    make_worker(owner)
+    make_job(owner, "https://example.com/a")
+    index(pipeline, b"stays", "old text")
+    live = owner.execute("SELECT live_version_id FROM cixml.documents").fetchone()
+    late = make_job(owner, "https://example.com/a")
+    batch = begin(pipeline, claim_all(pipeline)[0].batch_id, "late")
+    hashes = store_document(pipeline, batch, b"passing", "passing text")
+    with pipeline.transaction() as connection:
+        [document_id] = owner.execute("SELECT id FROM cixml.documents").fetchone() or [None]
+        pages.touch(connection, document_id=document_id, checked_at=datetime.now(UTC), fetch_seq=10**6)
+    embed_and_flip(pipeline, batch, hashes, late.item_ids, "late")
+    assert owner.execute("SELECT live_version_id FROM cixml.documents").fetchone() == live
+
+
+def test_a_corpus_of_a_changed_model_waits(owner: psycopg.Connection[Any], pipeline: PipelineDatabase) -> None:
+    make_worker(owner)
+    make_job(owner, "https://example.com/a")
+    owner.execute("UPDATE cixml.models SET is_enabled = false")
+    assert claim_all(pipeline) == []
+
+
+def test_a_refresh_leaves_out_what_is_queued(owner: psycopg.Connection[Any], pipeline: PipelineDatabase) -> None:
+    make_worker(owner)
+    job = make_job(owner, "https://example.com/a")
+    index(pipeline, b"body", "one")
+    make_job(owner, "https://example.com/a")
+    with pipeline.transaction() as connection:
+        batch_id = batches.open_refresh(
+            connection, corpus_id=job.corpus_id, run_id="r", older_than_seconds=-1, limit=10, lease_seconds=15
+        )
+    assert batch_id is None

@@ -187,3 +187,16 @@ async def test_the_login_writes_rows_of_its_caller_alone(alices_corpus: str, log
             login.execute("SELECT set_config('cixml.caller_id', %s, true)", [bob])
             with pytest.raises(errors.InsufficientPrivilege):
                 login.execute(statement.encode(), values)
+
+
+def test_a_job_on_another_callers_corpus_is_refused_by_the_database(
+    login: psycopg.Connection[Any], alices_corpus: str
+) -> None:
+    bob = caller_id_of(BOB, PEPPER)
+    login.execute("SELECT set_config('cixml.caller_id', %s, true)", [bob])
+    login.execute("INSERT INTO cixml.callers (caller_id, caller_type) VALUES (%s, 'service')", [bob])
+    with pytest.raises(errors.InsufficientPrivilege):
+        login.execute(
+            "INSERT INTO cixml.jobs (caller_id, corpus_id, items_total, items_open) VALUES (%s, %s, 1, 1)",
+            [bob, alices_corpus],
+        )

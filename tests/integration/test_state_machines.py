@@ -112,7 +112,7 @@ class Lives(RuleBasedStateMachine):
     @rule()
     def reap(self) -> None:
         with self.pipeline.transaction():
-            for batch in batches.expired(self.pipeline):
+            while (batch := batches.expired(self.pipeline)) is not None:
                 give_up(self.pipeline, batch.batch_id, BatchState.LOST, SETTINGS)
         self.owner.execute("UPDATE cixml.work_queue SET ready_at = now()")
 

@@ -307,9 +307,16 @@ BEGIN
         EXECUTE format('CREATE POLICY owner_sees_all ON cixml.%I TO CURRENT_USER USING (true)', relation);
         EXECUTE format('CREATE POLICY pipeline_sees_all ON cixml.%I TO cixml_pipeline USING (true)', relation);
     END LOOP;
-    FOREACH relation IN ARRAY ARRAY['callers', 'grants', 'jobs', 'job_items', 'work_queue', 'usage_ledger']
+    FOREACH relation IN ARRAY ARRAY['callers', 'grants', 'usage_ledger']
     LOOP
         EXECUTE format('CREATE POLICY own_rows ON cixml.%I TO cixml_api USING (caller_id = (SELECT cixml.caller()))', relation);
+    END LOOP;
+    -- Foreign keys do not ask policies: without the check, a row could name another caller's corpus.
+    FOREACH relation IN ARRAY ARRAY['jobs', 'job_items', 'work_queue']
+    LOOP
+        EXECUTE format('CREATE POLICY own_rows ON cixml.%I TO cixml_api USING (caller_id = (SELECT cixml.caller())) '
+            'WITH CHECK (caller_id = (SELECT cixml.caller()) '
+            'AND corpus_id = ANY ((SELECT cixml.visible_corpora())::uuid[]))', relation);
     END LOOP;
     FOREACH relation IN ARRAY ARRAY['index_versions', 'documents', 'document_versions', 'chunk_sets', 'chunks']
     LOOP
@@ -317,6 +324,8 @@ BEGIN
             'USING (corpus_id = ANY ((SELECT cixml.visible_corpora())::uuid[]))', relation);
     END LOOP;
 END $$;
+CREATE POLICY written_by_the_owner ON cixml.index_versions AS RESTRICTIVE FOR INSERT TO cixml_api
+    WITH CHECK (EXISTS (SELECT 1 FROM cixml.corpora c WHERE c.id = corpus_id AND c.owner = (SELECT cixml.caller())));
 CREATE POLICY own_or_granted ON cixml.corpora TO cixml_api
     USING (owner = (SELECT cixml.caller())
         OR EXISTS (SELECT 1 FROM cixml.grants g WHERE g.corpus_id = id AND g.caller_id = (SELECT cixml.caller())))

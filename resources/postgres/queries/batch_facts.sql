@@ -1,5 +1,5 @@
 SELECT b.id AS batch_id, b.kind, b.corpus_id, c.name AS corpus_name, c.owner,
-       v.id AS index_version_id, v.chunking, v.chunking_fp, m.id AS model_id, m.name AS model, v.relation
+       v.id AS index_version_id, v.chunking, v.chunking_fp, m.id AS model_id, m.name AS model, v.relation, m.is_enabled
 FROM cixml.batches b
 JOIN cixml.corpora c ON c.id = b.corpus_id
 JOIN cixml.index_versions v ON v.corpus_id = b.corpus_id AND v.state = 'serving'

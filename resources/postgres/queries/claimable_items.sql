@@ -19,7 +19,7 @@ CROSS JOIN LATERAL (
                       WHERE l.corpus_id = q.corpus_id AND l.url_key = q.url_key AND l.work = 'ingest')
       AND NOT EXISTS (SELECT 1 FROM cixml.hosts h WHERE h.host = q.host AND h.not_before > now())
       AND EXISTS (SELECT 1 FROM cixml.index_versions v JOIN cixml.models m ON m.id = v.model_id
-                  WHERE v.corpus_id = q.corpus_id AND v.state = 'serving' AND m.name = ANY (%(models)s))
+                  WHERE v.corpus_id = q.corpus_id AND v.state = 'serving' AND m.name = ANY (%(models)s) AND m.is_enabled)
     ORDER BY q.ready_at, q.item_id
     LIMIT %(limit)s
 ) i

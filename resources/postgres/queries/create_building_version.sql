@@ -4,5 +4,5 @@ WITH version AS (
     FROM cixml.models m WHERE m.name = %(model)s AND m.is_enabled
     RETURNING *
 )
-SELECT v.id AS index_version_id, v.chunking, v.chunking_fp, m.id AS model_id, m.name AS model, v.relation, v.state
+SELECT v.id AS index_version_id, v.chunking, v.chunking_fp, m.id AS model_id, m.name AS model, v.relation, v.state, m.is_enabled
 FROM version v JOIN cixml.models m ON m.id = v.model_id

@@ -7,6 +7,7 @@ WITH due AS (
       AND d.checked_at < now() - make_interval(secs => %(older_than_seconds)s)
       AND NOT EXISTS (SELECT 1 FROM cixml.leases l
                       WHERE l.corpus_id = d.corpus_id AND l.url_key = d.url_key AND l.work = 'ingest')
+      AND NOT EXISTS (SELECT 1 FROM cixml.work_queue q WHERE q.corpus_id = d.corpus_id AND q.url_key = d.url_key)
     ORDER BY d.checked_at, d.id LIMIT %(limit)s
 ), job AS (
     INSERT INTO cixml.jobs (caller_id, corpus_id, status, items_total, items_open, started_at)

@@ -1,5 +1,0 @@
--- Batches whose run never began or stopped beating. A batch in mid-write is locked by its fence: passed by.
-SELECT id AS batch_id, run_id, state FROM cixml.batches
-WHERE finished_at IS NULL AND lease_until < now()
-ORDER BY id LIMIT 100
-FOR UPDATE SKIP LOCKED
