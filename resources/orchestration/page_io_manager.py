@@ -150,9 +150,8 @@ def _end(outcome: FetchOutcome) -> ItemEnd:
 
 
 def _touch(outcome: FetchOutcome, connection: Connection[TupleRow]) -> None:
-    item, page = outcome.item, outcome.page
-    if page is not None and item.document_id is not None:
-        pages.touch(connection, document_id=item.document_id, checked_at=page.fetched_at, fetch_seq=item.fetch_seq)
+    if outcome.page is not None and outcome.item.document_id is not None:
+        pages.touch(connection, item=outcome.item, checked_at=outcome.page.fetched_at)
 
 
 def _retry(stream: FetchStream, outcome: FetchOutcome, connection: Connection[TupleRow]) -> None:

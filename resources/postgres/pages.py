@@ -80,10 +80,16 @@ def store_pages(connection: Connection[TupleRow], pages: Sequence[tuple[FetchIte
         cursor.executemany(query("store_page"), [_page_row(item, page) for item, page in ordered])
 
 
-def touch(connection: Connection[TupleRow], *, document_id: UUID, checked_at: datetime, fetch_seq: int) -> None:
+def touch(connection: Connection[TupleRow], *, item: FetchItem, checked_at: datetime) -> None:
     """Note that this fetch found the document unchanged: an older fetch must not go live after it."""
     connection.execute(
-        query("touch_document"), {"document_id": document_id, "checked_at": checked_at, "fetch_seq": fetch_seq}
+        query("touch_document"),
+        {
+            "document_id": item.document_id,
+            "item_id": item.item_id,
+            "checked_at": checked_at,
+            "fetch_seq": item.fetch_seq,
+        },
     )
 
 

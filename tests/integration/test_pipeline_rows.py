@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -391,10 +392,12 @@ def test_an_older_fetch_does_not_go_live_after_a_newer_one_found_the_page_unchan
     live = owner.execute("SELECT live_version_id FROM cixml.documents").fetchone()
     late = make_job(owner, "https://example.com/a")
     batch = begin(pipeline, claim_all(pipeline)[0].batch_id, "late")
-    hashes = store_document(pipeline, batch, b"passing", "passing text")
     with pipeline.transaction() as connection:
-        [document_id] = owner.execute("SELECT id FROM cixml.documents").fetchone() or [None]
-        pages.touch(connection, document_id=document_id, checked_at=datetime.now(UTC), fetch_seq=10**6)
+        [fetched] = pages.fetch_items(connection, batch_id=batch.batch_id)
+    hashes = store_document(pipeline, batch, b"passing", "passing text")
+    newer = replace(fetched, fetch_seq=10**6)
+    with pipeline.transaction() as connection:
+        pages.touch(connection, item=newer, checked_at=datetime.now(UTC))
     embed_and_flip(pipeline, batch, hashes, late.item_ids, "late")
     assert owner.execute("SELECT live_version_id FROM cixml.documents").fetchone() == live
 
@@ -416,3 +419,18 @@ def test_a_refresh_leaves_out_what_is_queued(owner: psycopg.Connection[Any], pip
             connection, corpus_id=job.corpus_id, run_id="r", older_than_seconds=-1, limit=10, lease_seconds=15
         )
     assert batch_id is None
+
+
+def test_metadata_of_a_resubmission_is_kept_also_when_the_page_did_not_change(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase
+) -> None:
+    make_worker(owner)
+    make_job(owner, "https://example.com/a")
+    index(pipeline, b"body", "one")
+    make_job(owner, "https://example.com/a")
+    owner.execute('UPDATE cixml.job_items SET metadata = \'{"product": "x"}\' WHERE finished_at IS NULL')
+    batch = begin(pipeline, claim_all(pipeline)[0].batch_id)
+    with pipeline.transaction() as connection:
+        [item] = pages.fetch_items(connection, batch_id=batch.batch_id)
+        pages.touch(connection, item=item, checked_at=datetime.now(UTC))
+    assert owner.execute("SELECT metadata FROM cixml.documents").fetchone() == ({"product": "x"},)

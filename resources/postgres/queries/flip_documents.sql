@@ -15,8 +15,11 @@ WITH candidate AS (
     JOIN cixml.documents d ON d.id = k.document_id
     LEFT JOIN cixml.chunk_sets s ON s.document_version_id = d.live_version_id AND s.chunking_fp = %(chunking_fp)s
 ), flipped AS (
-    UPDATE cixml.documents d SET live_version_id = k.document_version_id, fetch_seq = k.fetch_seq
-    FROM candidate k WHERE d.id = k.document_id AND d.fetch_seq < k.fetch_seq
+    UPDATE cixml.documents d
+    SET live_version_id = k.document_version_id, fetch_seq = k.fetch_seq,
+        metadata = d.metadata || i.metadata, external_id = coalesce(i.external_id, d.external_id)
+    FROM candidate k JOIN cixml.job_items i ON i.id = k.item_id
+    WHERE d.id = k.document_id AND d.fetch_seq < k.fetch_seq
     RETURNING k.item_id, k.document_version_id
 ), lived AS (
     UPDATE cixml.document_versions v SET live_from = now() FROM flipped f WHERE v.id = f.document_version_id

@@ -2,12 +2,10 @@
 WITH body AS (
     INSERT INTO cixml.page_bodies (sha256, body) VALUES (%(sha256)s, %(body)s) ON CONFLICT DO NOTHING
 ), document AS (
-    INSERT INTO cixml.documents AS d (corpus_id, url_key, url, host, external_id, metadata, checked_at)
+    INSERT INTO cixml.documents (corpus_id, url_key, url, host, external_id, metadata, checked_at)
     SELECT i.corpus_id, i.url_key, i.url, i.host, i.external_id, i.metadata, %(fetched_at)s
     FROM cixml.job_items i WHERE i.id = %(item_id)s
-    ON CONFLICT (corpus_id, url_key) DO UPDATE
-        SET checked_at = excluded.checked_at, external_id = coalesce(excluded.external_id, d.external_id),
-            metadata = d.metadata || excluded.metadata
+    ON CONFLICT (corpus_id, url_key) DO UPDATE SET checked_at = excluded.checked_at
     RETURNING id, corpus_id, live_version_id
 ), version AS (
     INSERT INTO cixml.document_versions (document_id, corpus_id, fetch_seq, body_sha256, body_bytes, final_url,
