@@ -89,7 +89,6 @@ ANSWERS: dict[type[errors.CixmlError], Answer] = {
     errors.InvalidUrlError: Answer(422, URL, "Invalid request"),
     InvalidFieldsError: Answer(422, VALUE, "Invalid request"),
     errors.UnauthenticatedError: Answer(401, 201, "Unauthenticated"),
-    errors.ForbiddenError: Answer(403, 202, "Forbidden"),
     BodyTooLargeError: Answer(413, 301, "Body too large"),
     errors.DatabaseUnavailableError: Answer(503, 501, "Database unavailable"),
     errors.CacheUnavailableError: Answer(503, 502, "Cache unavailable"),

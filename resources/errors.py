@@ -5,8 +5,7 @@
     │   ├── InvalidUrlError
     │   ├── InvalidRequestError
     │   ├── NotFoundError
-    │   ├── UnauthenticatedError
-    │   └── ForbiddenError
+    │   └── UnauthenticatedError
     ├── DependencyError        something outside does not answer; retryable
     │   ├── DatabaseUnavailableError
     │   ├── CacheUnavailableError
@@ -81,12 +80,6 @@ class UnauthenticatedError(CallerError):
     """The API key is missing or unknown: send it as 'Authorization: Bearer KEY'."""
 
     code = "unauthenticated"
-
-
-class ForbiddenError(CallerError):
-    """The API key does not allow this."""
-
-    code = "forbidden"
 
 
 class DependencyError(CixmlError):

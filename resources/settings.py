@@ -153,7 +153,6 @@ class DagsterSettings(BaseModel):
     webserver_port: int = 3000
     code_server_host: str = "127.0.0.1"
     code_server_port: int = 4000
-    run_start_timeout_seconds: int = 120
 
 
 class Settings(BaseSettings):

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
+from resources.errors import ChunkingError
 from resources.orchestration.lease import observe
 from resources.orchestration.streams import ChunkOutcome, ChunksToEmbed, ChunkStream
 from resources.orchestration.work import work_of
 from resources.postgres import chunks, pages
 from resources.postgres.items import ItemEnd
 from resources.telemetry import metrics
-from resources.types import ItemStatus, Stage
+from resources.types import BatchKind, ItemStatus, Stage
 
 GROUP_DOCUMENTS = 16
 GROUP_SECONDS = 0.5
@@ -29,6 +30,8 @@ class ChunkIOManager(dg.ConfigurableIOManager):
         for group in _groups(obj):
             counts.update(_store(obj, group))
         counts["waiting"] = _wait_for_extractor(obj)
+        if counts["unreported"]:
+            raise ChunkingError("extraction_failed", f"{counts['unreported']} documents of the backfill can't be cut")
         documents = counts["documents"]
         context.add_output_metadata(
             {
@@ -76,6 +79,7 @@ def _store(stream: ChunkStream, group: Sequence[ChunkOutcome]) -> Counter[str]:
     return Counter(
         documents=len(done),
         failed=len(failed),
+        unreported=sum(outcome.error is not None and outcome.version.item_id is None for outcome in group),
         chunks=len(pieces),
         tokens=sum(chunk.token_count for chunk in pieces),
         coverage_permille=round(1000 * sum(chunked.document.coverage for chunked in done)),
@@ -84,10 +88,11 @@ def _store(stream: ChunkStream, group: Sequence[ChunkOutcome]) -> Counter[str]:
 
 def _wait_for_extractor(stream: ChunkStream) -> int:
     """Give back the pages that the extractor was away for, without counting the try; return how many."""
-    error = stream.interruption
+    error, lease = stream.interruption, stream.lease
     if error is None:
         return 0
-    lease = stream.lease
+    if lease.batch.kind is BatchKind.BACKFILL:
+        raise error  # no item waits for it: only a failed run says that the partition is not done
     with lease.transaction() as connection:
         versions = pages.versions_to_chunk(
             connection, batch_id=lease.batch.batch_id, chunking_fp=stream.index.chunking_fp

@@ -22,7 +22,7 @@ from resources.orchestration.streams import EmbeddedTexts, VectorStream
 from resources.postgres import vectors
 from resources.postgres.items import EndedItem, ItemEnd
 from resources.postgres.vectors import FlippedItem, NewVector
-from resources.types import ItemStatus, Stage
+from resources.types import BatchKind, ItemStatus, Stage
 
 MIN_WAIT_SECONDS = 1.0
 MISCONFIGURED_WAIT_SECONDS = 60.0
@@ -63,10 +63,20 @@ class _Writer:
 
     def write(self) -> None:
         self._commit(None, self._plan.whole())
+        refusal: EmbeddingRejectedError | None = None
         for answer in self._stream.answers:
             failed = self._plan.refused(answer.rejected)
             self._commit(answer, self._plan.stored(answer.hashes), failed)
+            refusal = next(iter(answer.rejected.values()), refusal)
+        if self._stream.lease.batch.kind is BatchKind.BACKFILL:
+            self._fail_backfill(self._stream.interruption or refusal)
         self._wait_for_server()
+
+    @staticmethod
+    def _fail_backfill(error: EmbeddingUnavailableError | EmbeddingRejectedError | None) -> None:
+        """Fail the run of a backfill that is not whole: no item waits, so nothing else would say so."""
+        if error is not None:
+            raise error
 
     def _commit(
         self,

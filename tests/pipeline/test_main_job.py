@@ -175,3 +175,26 @@ def test_a_lost_vector_is_made_again_by_its_own_asset(stack: Stack, site: WebSer
         run_id = dagster_api.materialize(partition, VECTORS)
         poll(lambda: dagster_api.status(run_id) == "SUCCESS", "the run", timeout_seconds=60)
         assert client.search("mended", "fox")["results"]
+
+
+def test_a_backfill_that_could_not_embed_is_a_failed_run(
+    stack: Stack, site: WebServer, embedding_server: EmbeddingServer, dagster_api: DagsterApi
+) -> None:
+    with stack.client() as client:
+        ended(client, client.submit("unlucky", [f"{site.url}/4"])["id"])
+    [partition] = {run["partition"] for run in dagster_api.runs(corpus_prefix="unlucky-")}
+    with psycopg.connect(stack.values["DATABASE_URL"], autocommit=True) as owner:
+        corpus_id, relation = owner.execute(
+            "SELECT k.id, v.relation FROM cixml.corpora k JOIN cixml.index_versions v ON v.corpus_id = k.id "
+            "WHERE k.name = 'unlucky'"
+        ).fetchone()  # type: ignore[misc]
+        owner.execute(f"DELETE FROM cixml.{relation} WHERE corpus_id = %s".encode(), [corpus_id])
+    embedding_server.poison = "fox"
+    try:
+        run_id = dagster_api.materialize(partition, VECTORS)
+        poll(lambda: dagster_api.status(run_id) in ("SUCCESS", "FAILURE"), "the run", timeout_seconds=60)
+    finally:
+        embedding_server.heal()
+    assert dagster_api.status(run_id) == "FAILURE"
+    again = dagster_api.materialize(partition, VECTORS)
+    poll(lambda: dagster_api.status(again) == "SUCCESS", "the run after it", timeout_seconds=60)

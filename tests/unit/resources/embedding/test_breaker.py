@@ -234,7 +234,8 @@ async def test_one_process_opens_it_for_all(scripts: Scripts) -> None:
 
 async def test_each_model_has_its_own(scripts: Scripts) -> None:
     await fail(make_breaker(scripts, BreakerLimits()), 5)
-    await make_breaker(scripts, BreakerLimits(), "model-b").allow()
+    permit = await make_breaker(scripts, BreakerLimits(), "model-b").allow()
+    assert not permit.is_probe
 
 
 async def test_half_open_lets_one_probe_through_at_a_time_over_all_callers(valkey: ValkeyServer) -> None:
@@ -336,7 +337,8 @@ async def test_a_wiped_redis_leaves_it_closed(scripts: Scripts, valkey: ValkeySe
     with redis.Redis(port=valkey.port) as client:
         client.flushall()
         client.script_flush()
-    await breaker.allow()
+    permit = await breaker.allow()
+    assert not permit.is_probe
 
 
 def test_the_window_holds_two_calls_that_time_out() -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from resources.settings import FetchSettings
+from resources.settings import PROJECT_ROOT, FetchSettings
 from resources.web.fetcher import Fetcher
 from tests.fakes.web_server import WebServer
 
@@ -61,15 +58,10 @@ def fetcher(make_fetcher: MakeFetcher) -> Fetcher:
 
 
 @pytest.fixture
-async def tls_port(tmp_path: Path) -> AsyncIterator[int]:
+async def tls_port() -> AsyncIterator[int]:
     """Return the port of a TLS server whose certificate signs itself."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificate")
-    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(PROJECT_ROOT / "tests" / "data" / "tls" / "self_signed.pem")
     started = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
     yield started.sockets[0].getsockname()[1]
     started.close()

@@ -68,4 +68,4 @@ def test_hostile_file_is_read_in_linear_time(line: str) -> None:
 
 @given(st.text(), st.text(max_size=40))
 def test_any_file_gives_an_answer(text: str, path: str) -> None:
-    parse_robots(text, agent="cixml").allows(f"http://example.com/{path}")
+    assert parse_robots(text, agent="cixml").allows(f"http://example.com/{path}") in (True, False)
