@@ -134,10 +134,7 @@ class PipelineSettings(BaseModel):
     heartbeat_seconds: float = 5.0
     reaper_seconds: float = 2.0
     max_attempts: int = 5
-    worker_slots: int = Field(default=3, description="batches of callers at once in one worker")
-    backfill_slots: int = Field(
-        default=1, description="further runs at once in one worker, for backfills and refreshes"
-    )
+    worker_slots: int = Field(default=4, ge=1, description="runs at once in one worker")
     sensor_wait_seconds: float = 25.0
     refresh_after_seconds: float = Field(
         default=86_400.0, description="a document not checked for so long is due for refresh"

@@ -8,19 +8,36 @@ from uuid import UUID
 
 from resources.postgres.claims import Capacity, ClaimableItem
 
+KNOWN_COST = 0.25
+"""A page with a live version is mostly one conditional request: a re-crawl in few large runs costs half of one in many."""
+
 
 @dataclass(slots=True, kw_only=True)
 class PlannedBatch:
-    """Items of one corpus that one run should work on."""
+    """Items of one corpus that one run should work on, and the most they may cost."""
 
     corpus_id: UUID
+    limit: float
     item_ids: list[UUID] = field(default_factory=list)
+    cost: float = 0.0
+
+    def add(self, item: ClaimableItem) -> None:
+        self.item_ids.append(item.item_id)
+        self.cost += cost_of(item)
+
+    @property
+    def is_full(self) -> bool:
+        return self.cost >= self.limit
 
 
-def batch_limit(waiting: int, slots: int, *, small_batch_items: int, batch_items: int) -> int:
-    """Return how large a batch may be: a job's share of the slots, so that one job uses all workers."""
-    share = -(-waiting // max(1, slots))
-    return max(small_batch_items, min(batch_items, share))
+def cost_of(item: ClaimableItem) -> float:
+    """Return what an item counts in a batch: 1 for a new page."""
+    return KNOWN_COST if item.is_known else 1.0
+
+
+def most_claimable(capacity: Capacity, *, batch_items: int) -> int:
+    """Return how many items one claim can use at most."""
+    return int(max(0, capacity.slots - capacity.open_batches) * batch_items / KNOWN_COST)
 
 
 def plan_batches(
@@ -31,16 +48,17 @@ def plan_batches(
     One slot is kept for small batches: with every slot on large ones, a single page would wait for a whole batch.
     An item whose URL is already in a batch of its corpus waits: two jobs on one URL take turns.
     """
-    items = list(items)
-    limit = batch_limit(len(items), capacity.slots, small_batch_items=small_batch_items, batch_items=batch_items)
-    planned = _group(items, limit)
+    items = _one_per_url(items)
     room = capacity.slots - capacity.open_batches
     room_for_large = max(1, capacity.slots - 1) - capacity.large_batches
+    limits = batch_limits(
+        sum(map(cost_of, items)), min(room, room_for_large), small_batch_items=small_batch_items, batch_items=batch_items
+    )
     chosen: list[PlannedBatch] = []
-    for batch in planned:
+    for batch in _group(items, limits):
         if len(chosen) >= room:
             break
-        if len(batch.item_ids) > small_batch_items:
+        if batch.cost > small_batch_items:
             if room_for_large <= 0:
                 continue
             room_for_large -= 1
@@ -48,18 +66,34 @@ def plan_batches(
     return chosen
 
 
-def _group(items: Iterable[ClaimableItem], limit: int) -> list[PlannedBatch]:
-    """Return batches in the order of their first items, each at most `limit` long."""
-    batches: list[PlannedBatch] = []
-    filling: dict[UUID, PlannedBatch] = {}
-    taken: set[tuple[UUID, str]] = set()
+def batch_limits(waiting: float, slots: int, *, small_batch_items: int, batch_items: int) -> list[float]:
+    """Return how large the next batches of a corpus may be, the last for all further ones.
+
+    A job's share of the free slots, so that one job uses all workers. Where more waits than they take, the first
+    batches are smaller: runs of one size fetch together and then embed together, and the embedding server stands
+    still in between (0.77 of the time busy instead of 0.9 in a job of 1,000 pages).
+    """
+    slots = max(1, slots)
+    if waiting <= slots * batch_items:
+        return [max(small_batch_items, waiting / slots)]
+    return [max(small_batch_items, batch_items * number / slots) for number in range(1, slots + 1)]
+
+
+def _one_per_url(items: Iterable[ClaimableItem]) -> list[ClaimableItem]:
+    found: dict[tuple[UUID, str], ClaimableItem] = {}
     for item in items:
-        if (item.corpus_id, item.url_key) in taken:
-            continue
-        taken.add((item.corpus_id, item.url_key))
-        batch = filling.get(item.corpus_id)
-        if batch is None or len(batch.item_ids) >= limit:
-            batch = filling[item.corpus_id] = PlannedBatch(corpus_id=item.corpus_id)
-            batches.append(batch)
-        batch.item_ids.append(item.item_id)
+        found.setdefault((item.corpus_id, item.url_key), item)
+    return list(found.values())
+
+
+def _group(items: Iterable[ClaimableItem], limits: list[float]) -> list[PlannedBatch]:
+    """Return batches in the order of their first items; the n-th of a corpus has the n-th limit."""
+    batches: list[PlannedBatch] = []
+    of_corpus: dict[UUID, list[PlannedBatch]] = {}
+    for item in items:
+        mine = of_corpus.setdefault(item.corpus_id, [])
+        if not mine or mine[-1].is_full:
+            mine.append(PlannedBatch(corpus_id=item.corpus_id, limit=limits[min(len(mine), len(limits) - 1)]))
+            batches.append(mine[-1])
+        mine[-1].add(item)
     return batches

@@ -24,7 +24,7 @@ from resources.postgres.claims import ClaimedBatch
 from resources.postgres.database import Database
 from resources.postgres.listening import listen, wait_for_work
 from resources.settings import PipelineSettings
-from sensors.planning import plan_batches
+from sensors.planning import most_claimable, plan_batches
 
 COPIES = 8
 LONGEST_LOOK_SECONDS = 5.0
@@ -111,7 +111,7 @@ def claim(
     """Claim batches in this transaction; also return the seconds after which another look could find something."""
     claims.lock_claims(connection)
     capacity = claims.capacity(connection, small_batch_items=settings.small_batch_items)
-    limit = max(0, capacity.slots - capacity.open_batches) * settings.batch_items
+    limit = most_claimable(capacity, batch_items=settings.batch_items)
     items = claims.claimable_items(connection, models=list(models), limit=limit) if limit else []
     claimed = [
         claims.claim_batch(

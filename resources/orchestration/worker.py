@@ -128,7 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a worker until SIGTERM."""
     parser = argparse.ArgumentParser(description="Execute Dagster runs in warm processes.")
     parser.add_argument("--queues", default=f"{tags.INGEST_QUEUE},{tags.BACKFILL_QUEUE}", help="in order of preference")
-    parser.add_argument("--slots", type=int, help="batches of callers at once (CIXML_PIPELINE__WORKER_SLOTS)")
+    parser.add_argument("--slots", type=int, help="runs at once (CIXML_PIPELINE__WORKER_SLOTS)")
     options = parser.parse_args(arguments)
     try:
         settings = Settings.load()
@@ -143,7 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
         [
             "worker",
             "--pool=prefork",
-            f"--concurrency={slots + settings.pipeline.backfill_slots}",
+            f"--concurrency={slots}",
             f"--queues={options.queues}",
             f"--hostname=worker-{os.getpid()}@{socket.gethostname()}",
             "--without-gossip",

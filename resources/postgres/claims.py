@@ -16,7 +16,7 @@ CLAIM_LOCK = 0x636C61696D  # "claim"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """Runs that live workers take at once, and the ingest batches that are open now, in all and larger than small."""
+    """Slots of live workers that no backfill or refresh holds; ingest batches open now, in all and larger than small."""
 
     slots: int
     open_batches: int
@@ -25,12 +25,13 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimableItem:
-    """One queued item, in the order it should be served."""
+    """One queued item, in the order it should be served. `is_known`: its URL has a live version to compare with."""
 
     item_id: UUID
     caller_id: str
     corpus_id: UUID
     url_key: str
+    is_known: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,9 @@ WITH RECURSIVE waiting_caller AS (
 ), in_flight AS (
     SELECT caller_id, count(*) AS items FROM cixml.leases WHERE item_id IS NOT NULL GROUP BY caller_id
 )
-SELECT i.item_id, i.caller_id, i.corpus_id, i.url_key
+SELECT i.item_id, i.caller_id, i.corpus_id, i.url_key,
+       EXISTS (SELECT 1 FROM cixml.documents d
+               WHERE d.corpus_id = i.corpus_id AND d.url_key = i.url_key AND d.live_version_id IS NOT NULL) AS is_known
 FROM waiting_caller c
 CROSS JOIN LATERAL (
     SELECT q.item_id, q.caller_id, q.corpus_id, q.url_key, row_number() OVER (ORDER BY q.ready_at, q.item_id) AS turn

@@ -6,14 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.postgres.claims import Capacity, ClaimableItem
-from sensors.planning import batch_limit, plan_batches
+from sensors.planning import batch_limits, most_claimable, plan_batches
 
 CORPORA = [UUID(int=number) for number in range(1, 5)]
 
 
-def make_items(count: int, corpus: UUID = CORPORA[0]) -> list[ClaimableItem]:
+def make_items(count: int, corpus: UUID = CORPORA[0], *, is_known: bool = False) -> list[ClaimableItem]:
     return [
-        ClaimableItem(item_id=uuid4(), caller_id="c_1", corpus_id=corpus, url_key=f"https://example.com/{number}")
+        ClaimableItem(
+            item_id=uuid4(),
+            caller_id="c_1",
+            corpus_id=corpus,
+            url_key=f"https://example.com/{number}",
+            is_known=is_known,
+        )
         for number in range(count)
     ]
 
@@ -34,13 +40,24 @@ def test_a_few_pages_of_one_corpus_make_one_batch() -> None:
     assert [len(batch) for batch in plan(make_items(3), idle(3))] == [3]
 
 
-def test_a_large_job_is_split_over_the_slots_but_one_slot_is_kept_for_small_batches() -> None:
-    batches = plan(make_items(300), idle(3))
-    assert [len(batch) for batch in batches] == [100, 100]
+def test_one_slot_is_kept_for_small_batches() -> None:
+    batches = plan(make_items(300), idle(4))
+    assert [len(batch) for batch in batches] == [100, 100, 100]
+
+
+def test_a_job_that_overflows_the_slots_starts_with_smaller_batches_so_that_runs_end_one_after_another() -> None:
+    assert [len(batch) for batch in plan(make_items(400), idle(4))] == [34, 67, 100]
+    one_free = Capacity(slots=4, open_batches=2, large_batches=2)
+    assert [len(batch) for batch in plan(make_items(400), one_free)] == [100]
 
 
 def test_a_job_of_a_few_dozen_pages_is_shared_by_the_slots() -> None:
-    assert [len(batch) for batch in plan(make_items(43), idle(3))] == [15, 15]
+    assert [len(batch) for batch in plan(make_items(43), idle(4))] == [15, 15, 13]
+
+
+def test_pages_that_were_indexed_before_go_into_few_large_batches() -> None:
+    assert [len(batch) for batch in plan(make_items(1000, is_known=True), idle(4))] == [334, 334, 332]
+    assert most_claimable(idle(4), batch_items=100) >= 1000
 
 
 def test_a_small_batch_of_another_corpus_is_claimed_beside_two_large_ones() -> None:
@@ -90,6 +107,8 @@ def test_a_plan_takes_each_item_once_within_every_limit(
     assert all(corpus_of[item_id] == batch.corpus_id for batch in batches for item_id in batch.item_ids)
 
 
-@given(waiting=st.integers(0, 10_000), slots=st.integers(0, 64))
+@given(waiting=st.integers(0, 10_000), slots=st.integers(-1, 64))
 def test_a_batch_is_never_smaller_than_small_nor_larger_than_allowed(waiting: int, slots: int) -> None:
-    assert 10 <= batch_limit(waiting, slots, small_batch_items=10, batch_items=100) <= 100
+    limits = batch_limits(waiting, slots, small_batch_items=10, batch_items=100)
+    assert all(10 <= limit <= 100 for limit in limits)
+    assert limits == sorted(limits)
