@@ -16,7 +16,7 @@ CLAIM_LOCK = 0x636C61696D  # "claim"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """Slots of live workers that no backfill or refresh holds; ingest batches open now, in all and larger than small."""
+    """Slots of live workers that no backfill holds; ingest batches that are open, in all and larger than small."""
 
     slots: int
     open_batches: int
