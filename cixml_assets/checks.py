@@ -61,19 +61,22 @@ def check_results(report: IndexReport) -> list[dg.AssetCheckResult]:
 
 
 def _sound(report: IndexReport) -> dict[str, Bound]:
+    findings = report.findings
     return {
-        "chunks_without_vector": Bound(report.chunks_without_vector, "live chunks can't be found", at_most=0),
-        "norm_error": Bound(report.quality.norm_error, "vectors are not normalised", at_most=MAX_NORM_ERROR),
+        "chunks_without_vector": Bound(findings.chunks_without_vector, "live chunks can't be found", at_most=0),
+        "levels_differ": Bound(not findings.levels_agree, "the counted levels are not the kept ones", at_most=0),
+        "norm_error": Bound(findings.norm_error, "vectors are not normalised", at_most=MAX_NORM_ERROR),
     }
 
 
 def _healthy(report: IndexReport) -> dict[str, Bound]:
-    coverage, quality = report.totals.coverage, report.quality
+    findings = report.findings
+    age = findings.oldest_check_seconds + report.findings_age_seconds
     return {
-        "coverage": Bound(1.0 if coverage is None else coverage, "paragraphs are dropped", at_least=MIN_COVERAGE),
-        "duplicate_ratio": Bound(quality.duplicate_ratio, "chunks repeat each other", at_most=MAX_DUPLICATE_RATIO),
-        "tiny_ratio": Bound(quality.tiny_ratio, "chunks have fewer than 8 tokens", at_most=MAX_TINY_RATIO),
-        "oldest_check_seconds": Bound(report.age_seconds, "pages were not checked lately", at_most=MAX_AGE_SECONDS),
+        "coverage": Bound(findings.coverage, "paragraphs are dropped", at_least=MIN_COVERAGE),
+        "duplicate_ratio": Bound(findings.duplicate_ratio, "chunks repeat each other", at_most=MAX_DUPLICATE_RATIO),
+        "tiny_ratio": Bound(findings.tiny_ratio, "chunks have fewer than 8 tokens", at_most=MAX_TINY_RATIO),
+        "oldest_check_seconds": Bound(age, "pages were not checked lately", at_most=MAX_AGE_SECONDS),
     }
 
 

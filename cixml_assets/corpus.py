@@ -103,7 +103,7 @@ def search_index_after(models: Iterable[Model]) -> dg.AssetsDefinition:
         report = report_index(work.of_run)
         return dg.MaterializeResult(
             metadata=report.metadata,
-            data_version=dg.DataVersion(report.totals.digest or "empty"),
+            data_version=dg.DataVersion(report.data_version),
             check_results=check_results(report),
         )
 

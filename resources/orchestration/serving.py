@@ -1,25 +1,29 @@
-"""What the `search_index` asset reports of the serving index version, read from Postgres."""
+"""What the `search_index` asset reports of the serving index version, read from Postgres.
+
+Levels are exact at every run and cost one row. What only a full count can say (holes, duplicates, norms) is counted
+when that is due, and by every run that people or a backfill start; else the last count is reported, with its age.
+"""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from uuid import UUID
 
 from resources.orchestration.work import RunWork
-from resources.postgres import chunks, vectors
+from resources.postgres import corpus_levels
 from resources.postgres.batches import IndexVersion
-from resources.postgres.chunks import CorpusTotals
-from resources.postgres.vectors import IndexQuality
+from resources.postgres.corpus_levels import CorpusLevels, Findings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexReport:
-    """Levels of a corpus after a run, and what its checks judge."""
+    """Levels of a corpus after a run, and what its checks judge. `findings` are as old as `findings_age_seconds`."""
 
     index: IndexVersion
-    totals: CorpusTotals
-    quality: IndexQuality
-    chunks_without_vector: int
+    levels: CorpusLevels
+    findings: Findings
+    findings_age_seconds: float
 
     @property
     def metadata(self) -> dict[str, int | float | str]:
@@ -27,27 +31,42 @@ class IndexReport:
         return {
             "index_version": str(self.index.index_version_id),
             "model": self.index.model,
-            "corpus_documents_total": self.totals.documents,
-            "corpus_chunks_total": self.totals.chunks,
-            "corpus_tokens_total": self.totals.tokens,
-            "coverage": round(self.totals.coverage or 0.0, 3),
-            "duplicate_ratio": round(self.quality.duplicate_ratio, 4),
+            "corpus_documents_total": self.levels.documents,
+            "corpus_chunks_total": self.levels.chunks,
+            "corpus_tokens_total": self.levels.tokens,
+            "coverage": round(self.findings.coverage, 3),
+            "duplicate_ratio": round(self.findings.duplicate_ratio, 4),
+            "checked_seconds_ago": round(self.findings_age_seconds, 1),
         }
 
     @property
-    def age_seconds(self) -> float:
-        """Return how long ago the document that was checked longest ago was checked; 0 for an empty corpus."""
-        oldest = self.totals.oldest_check
-        return (datetime.now(UTC) - oldest).total_seconds() if oldest else 0.0
+    def data_version(self) -> str:
+        """Return the version of what is live: equal for equal pages and texts."""
+        return f"{int(self.levels.digest) % 2**64:016x}" if self.levels.documents else "empty"
 
 
 def report_index(work: RunWork) -> IndexReport:
-    """Count what is live and what the serving index can't find (0, always)."""
+    """Report what is live; count all of it when a count is due or somebody asked by starting the run."""
     corpus, index = work.serving()
     with work.parts.database.transaction() as connection:
+        levels = corpus_levels.read(connection, corpus_id=corpus.id, index=index)
+    if levels.findings is None or levels.is_check_due or not work.is_ingest:
         return IndexReport(
-            index=index,
-            totals=chunks.totals(connection, corpus_id=corpus.id, chunking_fp=index.chunking_fp),
-            quality=vectors.quality(connection, corpus_id=corpus.id, index=index),
-            chunks_without_vector=vectors.live_chunks_without_vector(connection, corpus_id=corpus.id, index=index),
+            index=index, levels=levels, findings=_check(work, corpus.id, index), findings_age_seconds=0.0
         )
+    return IndexReport(
+        index=index,
+        levels=levels,
+        findings=Findings(**levels.findings),
+        findings_age_seconds=levels.checked_seconds_ago or 0.0,
+    )
+
+
+def _check(work: RunWork, corpus_id: UUID, index: IndexVersion) -> Findings:
+    started = time.monotonic()
+    with work.parts.database.transaction() as connection:
+        findings = corpus_levels.check(connection, corpus_id=corpus_id, index=index)
+    seconds = time.monotonic() - started
+    with work.parts.database.transaction() as connection:  # another one: the row is every flip's too
+        corpus_levels.record_check(connection, corpus_id=corpus_id, index=index, findings=findings, seconds=seconds)
+    return findings

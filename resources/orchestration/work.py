@@ -41,6 +41,11 @@ class RunWork:
     def parts(self) -> Runtime:
         return self._parts
 
+    @property
+    def is_ingest(self) -> bool:
+        """Return whether the sensor started the run, for submitted pages."""
+        return tags.BATCH in self._run.tags
+
     def ingest(self, *, refresh_all: bool) -> Lease | None:
         """Return the lease of the items to fetch; a run without a batch makes one of the documents due, or has none."""
         if not self._leases:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID, uuid5
 
 from psycopg import Connection
@@ -36,19 +35,6 @@ class BatchChunk:
     chunk_hash: UUID
     token_count: int
     is_stored: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CorpusTotals:
-    """The level of a corpus after a run, not what the run added. `digest` changes with any live text."""
-
-    documents: int
-    chunks: int
-    tokens: int
-    without_chunks: int
-    oldest_check: datetime | None
-    coverage: float | None
-    digest: str
 
 
 def chunk_hash(text: str) -> UUID:
@@ -89,14 +75,6 @@ def texts(connection: Connection[TupleRow], *, corpus_id: UUID, hashes: Sequence
     """Return the texts of some chunks, by hash."""
     rows = connection.execute(query("chunk_texts"), {"corpus_id": corpus_id, "hashes": list(hashes)}).fetchall()
     return dict(rows)
-
-
-def totals(connection: Connection[TupleRow], *, corpus_id: UUID, chunking_fp: str) -> CorpusTotals:
-    """Return what the corpus holds now."""
-    with connection.cursor(row_factory=class_row(CorpusTotals)) as cursor:
-        row = cursor.execute(query("corpus_totals"), {"corpus_id": corpus_id, "chunking_fp": chunking_fp}).fetchone()
-    assert row is not None
-    return row
 
 
 def _store_text(connection: Connection[TupleRow], chunked: ChunkedVersion) -> None:

@@ -68,32 +68,3 @@ def flip(
             query_on("flip_documents", index.relation),
             {"batch_id": batch_id, "chunking_fp": index.chunking_fp, "item_ids": list(item_ids)},
         ).fetchall()
-
-
-def live_chunks_without_vector(connection: Connection[TupleRow], *, corpus_id: UUID, index: IndexVersion) -> int:
-    """Return how many live chunks the index can't find: 0 in a serving one, always."""
-    row = connection.execute(
-        query_on("live_chunks_without_vector", index.relation),
-        {"corpus_id": corpus_id, "chunking_fp": index.chunking_fp},
-    ).fetchone()
-    return row[0] if row else 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexQuality:
-    """Shares (0 to 1) of the live chunks of a corpus, and the largest deviation of a sampled vector's norm from 1."""
-
-    chunks: int
-    duplicate_ratio: float
-    tiny_ratio: float
-    norm_error: float
-
-
-def quality(connection: Connection[TupleRow], *, corpus_id: UUID, index: IndexVersion) -> IndexQuality:
-    """Return the numbers that the asset checks judge."""
-    with connection.cursor(row_factory=class_row(IndexQuality)) as cursor:
-        row = cursor.execute(
-            query_on("index_quality", index.relation), {"corpus_id": corpus_id, "chunking_fp": index.chunking_fp}
-        ).fetchone()
-    assert row is not None
-    return row

@@ -1,4 +1,5 @@
 -- Makes versions live whose every chunk has its vector; an older fetch than the live one stays behind.
+-- The corpus's levels move in the same transaction.
 WITH candidate AS (
     SELECT w.item_id, w.document_id, w.document_version_id, v.fetch_seq, s.id AS chunk_set_id
     FROM cixml.batch_documents w
@@ -26,6 +27,27 @@ WITH candidate AS (
 ), retired AS (
     UPDATE cixml.document_versions v SET live_to = now()
     FROM before b JOIN flipped f ON f.item_id = b.item_id WHERE v.id = b.live_version_id
+), delta AS (
+    SELECT d.corpus_id, count(*) FILTER (WHERE o.id IS NULL) AS documents,
+           sum(n.chunk_count - coalesce(o.chunk_count, 0)) AS chunks,
+           sum(n.token_count - coalesce(o.token_count, 0)) AS tokens,
+           sum(cixml.content_digest(d.url_key, v.text_sha256)
+               - CASE WHEN o.id IS NULL THEN 0 ELSE cixml.content_digest(d.url_key, w.text_sha256) END) AS digest
+    FROM flipped f
+    JOIN candidate k ON k.item_id = f.item_id
+    JOIN before b ON b.item_id = f.item_id
+    JOIN cixml.documents d ON d.id = k.document_id
+    JOIN cixml.document_versions v ON v.id = k.document_version_id
+    JOIN cixml.chunk_sets n ON n.id = k.chunk_set_id
+    LEFT JOIN cixml.chunk_sets o ON o.id = b.chunk_set_id
+    LEFT JOIN cixml.document_versions w ON w.id = o.document_version_id
+    GROUP BY d.corpus_id
+), levelled AS (
+    INSERT INTO cixml.corpus_levels AS l (corpus_id, chunking_fp, documents, chunks, tokens, digest)
+    SELECT corpus_id, %(chunking_fp)s, documents, chunks, tokens, digest FROM delta
+    ON CONFLICT (corpus_id, chunking_fp) DO UPDATE
+    SET documents = l.documents + excluded.documents, chunks = l.chunks + excluded.chunks,
+        tokens = l.tokens + excluded.tokens, digest = l.digest + excluded.digest, changed_at = now()
 )
 SELECT k.item_id,
        (SELECT count(*) FROM cixml.chunks c WHERE c.chunk_set_id = k.chunk_set_id AND NOT EXISTS (

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 import dagster as dg
@@ -10,24 +10,23 @@ import pytest
 from cixml_assets.checks import HEALTHY, SOUND, check_results
 from resources.orchestration.serving import IndexReport
 from resources.postgres.batches import IndexVersion
-from resources.postgres.chunks import CorpusTotals
-from resources.postgres.vectors import IndexQuality
+from resources.postgres.corpus_levels import EMPTY, Findings
 
 GOOD = IndexReport(
     index=IndexVersion(
         index_version_id=UUID(int=1), chunking={}, chunking_fp="fp", model_id=1, model="m", relation="vectors_m"
     ),
-    totals=CorpusTotals(
-        documents=3,
-        chunks=9,
-        tokens=900,
-        without_chunks=0,
-        oldest_check=datetime.now(UTC),
+    levels=replace(EMPTY, documents=3, chunks=9, tokens=900, digest=Decimal(-5)),
+    findings=Findings(
+        chunks_without_vector=0,
+        levels_agree=True,
+        duplicate_ratio=0.0,
+        tiny_ratio=0.0,
+        norm_error=0.0004,
         coverage=0.97,
-        digest="d",
+        oldest_check_seconds=60.0,
     ),
-    quality=IndexQuality(chunks=9, duplicate_ratio=0.0, tiny_ratio=0.0, norm_error=0.0004),
-    chunks_without_vector=0,
+    findings_age_seconds=0.0,
 )
 
 
@@ -39,27 +38,31 @@ def test_a_good_corpus_passes_both_checks() -> None:
     assert {name: result.passed for name, result in results(GOOD).items()} == {SOUND: True, HEALTHY: True}
 
 
-def test_an_empty_corpus_passes() -> None:
-    totals = replace(GOOD.totals, documents=0, chunks=0, oldest_check=None, coverage=None)
-    assert all(result.passed for result in results(replace(GOOD, totals=totals)).values())
+def test_what_is_live_has_the_same_version_however_it_came_and_nothing_has_a_name() -> None:
+    assert GOOD.data_version == "fffffffffffffffb"
+    assert replace(GOOD, levels=EMPTY).data_version == "empty"
 
 
-def test_a_hole_in_the_index_is_an_error() -> None:
-    result = results(replace(GOOD, chunks_without_vector=1))[SOUND]
+@pytest.mark.parametrize(
+    ("findings", "trouble"),
+    [
+        (replace(GOOD.findings, chunks_without_vector=1), "live chunks can't be found"),
+        (replace(GOOD.findings, levels_agree=False), "the counted levels are not the kept ones"),
+    ],
+)
+def test_a_hole_in_the_index_is_an_error(findings: Findings, trouble: str) -> None:
+    result = results(replace(GOOD, findings=findings))[SOUND]
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    assert result.description == "live chunks can't be found"
+    assert result.description == trouble
 
 
 @pytest.mark.parametrize(
     ("report", "trouble"),
     [
-        (replace(GOOD, totals=replace(GOOD.totals, coverage=0.18)), "paragraphs are dropped"),
-        (replace(GOOD, quality=replace(GOOD.quality, duplicate_ratio=0.9)), "chunks repeat each other"),
-        (replace(GOOD, quality=replace(GOOD.quality, tiny_ratio=0.9)), "chunks have fewer than 8 tokens"),
-        (
-            replace(GOOD, totals=replace(GOOD.totals, oldest_check=datetime.now(UTC) - timedelta(days=90))),
-            "pages were not checked lately",
-        ),
+        (replace(GOOD, findings=replace(GOOD.findings, coverage=0.18)), "paragraphs are dropped"),
+        (replace(GOOD, findings=replace(GOOD.findings, duplicate_ratio=0.9)), "chunks repeat each other"),
+        (replace(GOOD, findings=replace(GOOD.findings, tiny_ratio=0.9)), "chunks have fewer than 8 tokens"),
+        (replace(GOOD, findings_age_seconds=90 * 86_400.0), "pages were not checked lately"),
     ],
 )
 def test_each_defect_trips_the_warning_by_name(report: IndexReport, trouble: str) -> None:
