@@ -10,7 +10,7 @@ import numpy as np
 import psycopg
 import pytest
 
-from resources.postgres import batches, chunks, claims, items, pages, vectors
+from resources.postgres import batches, chunks, claims, corpus_lock, items, pages, vectors
 from resources.postgres.chunks import ChunkedVersion
 from resources.postgres.database import Database as PipelineDatabase
 from resources.postgres.items import ItemEnd
@@ -64,6 +64,7 @@ def store_document(pipeline: PipelineDatabase, batch: batches.Batch, body: bytes
         waiting = pages.fetch_items(connection, batch_id=batch.batch_id)
         pages.store_pages(connection, [(item, make_page(body, url=item.url)) for item in waiting])
         versions = pages.versions_to_chunk(connection, batch_id=batch.batch_id, chunking_fp=CHUNKING_FP)
+        corpus_lock.share(connection, corpus_id=batch.corpus_id)
         chunks.store(
             connection,
             batch_id=batch.batch_id,
@@ -84,7 +85,7 @@ def embed_and_flip(
     new = [NewVector(chunk_hash=each, caller_id="c_a", token_count=3, embedding=unit) for each in hashes]
     with pipeline.transaction() as connection:
         batches.fence(connection, batch_id=batch.batch_id, run_id=run_id)
-        vectors.lock_corpus(connection, corpus_id=batch.corpus_id)
+        corpus_lock.share(connection, corpus_id=batch.corpus_id)
         vectors.store(connection, corpus_id=batch.corpus_id, index=batch.serving, vectors=new)
         flipped = vectors.flip(connection, batch_id=batch.batch_id, index=batch.serving, item_ids=item_ids)
         return items.end(

@@ -12,7 +12,7 @@ from resources.errors import ChunkingError
 from resources.orchestration.lease import observe
 from resources.orchestration.streams import ChunkOutcome, ChunksToEmbed, ChunkStream
 from resources.orchestration.work import work_of
-from resources.postgres import chunks, pages
+from resources.postgres import chunks, corpus_lock, pages
 from resources.postgres.items import ItemEnd
 from resources.telemetry import metrics
 from resources.types import BatchKind, ItemStatus, Stage
@@ -71,6 +71,7 @@ def _store(stream: ChunkStream, group: Sequence[ChunkOutcome]) -> Counter[str]:
     done = [outcome.chunked for outcome in group if outcome.chunked is not None]
     failed = [outcome for outcome in group if outcome.error is not None and outcome.version.item_id is not None]
     with stream.lease.transaction() as connection:
+        corpus_lock.share(connection, corpus_id=stream.lease.batch.corpus_id)
         chunks.store(connection, batch_id=batch_id, chunking_fp=stream.index.chunking_fp, versions=done)
         ended = stream.lease.end_items(connection, [_end(outcome) for outcome in failed])
     observe(ended)

@@ -19,7 +19,7 @@ from resources.embedding.wire import MODEL_UNAVAILABLE, UNAUTHORIZED
 from resources.errors import EmbeddingRejectedError, EmbeddingUnavailableError
 from resources.orchestration.lease import observe
 from resources.orchestration.streams import EmbeddedTexts, VectorStream
-from resources.postgres import vectors
+from resources.postgres import corpus_lock, vectors
 from resources.postgres.items import EndedItem, ItemEnd
 from resources.postgres.vectors import FlippedItem, NewVector
 from resources.types import BatchKind, ItemStatus, Stage
@@ -88,7 +88,7 @@ class _Writer:
             return
         lease, index = self._stream.lease, self._stream.index
         with lease.transaction() as connection:
-            vectors.lock_corpus(connection, corpus_id=lease.batch.corpus_id)
+            corpus_lock.share(connection, corpus_id=lease.batch.corpus_id)
             if answer is not None:
                 vectors.store(connection, corpus_id=lease.batch.corpus_id, index=index, vectors=self._rows(answer))
             ended = self._end(connection, whole, failed or {})

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from resources.orchestration.work import RunWork
-from resources.postgres import corpus_levels
+from resources.postgres import corpus_levels, stale_vectors
 from resources.postgres.batches import IndexVersion
 from resources.postgres.corpus_levels import CorpusLevels, Findings
+
+MOST_SLICES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +64,20 @@ def report_index(work: RunWork) -> IndexReport:
     )
 
 
+def sweep_index(work: RunWork) -> None:
+    """Remove vectors that no chunk uses any more, as far as no writer is at work and a run's end may take."""
+    corpus, _ = work.serving()
+    for _ in range(MOST_SLICES):
+        with work.parts.database.transaction() as connection:
+            if not stale_vectors.sweep(connection, corpus_id=corpus.id):
+                return
+
+
 def _check(work: RunWork, corpus_id: UUID, index: IndexVersion) -> Findings:
     started = time.monotonic()
     with work.parts.database.transaction() as connection:
         findings = corpus_levels.check(connection, corpus_id=corpus_id, index=index)
+        stale_vectors.queue(connection, corpus_id=corpus_id, index=index)
     seconds = time.monotonic() - started
     with work.parts.database.transaction() as connection:  # another one: the row is every flip's too
         corpus_levels.record_check(connection, corpus_id=corpus_id, index=index, findings=findings, seconds=seconds)

@@ -36,11 +36,6 @@ class FlippedItem:
     removed: int
 
 
-def lock_corpus(connection: Connection[TupleRow], *, corpus_id: UUID) -> None:
-    """Keep index flips and sweeps of the corpus out, to the end of this transaction."""
-    connection.execute(query("lock_corpus_shared"), {"corpus_id": corpus_id})
-
-
 def store(
     connection: Connection[TupleRow], *, corpus_id: UUID, index: IndexVersion, vectors: Sequence[NewVector]
 ) -> None:

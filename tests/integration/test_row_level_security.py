@@ -44,6 +44,7 @@ async def alices_corpus(api: Api, database: Database) -> str:  # noqa: F811
         for statement, values in (
             ("INSERT INTO cixml.grants VALUES (%s, %s, 'owner')", [corpus[0], alice]),
             ("INSERT INTO cixml.corpus_levels VALUES (%s, 'fp', 1, 2, 3, 4)", [corpus[0]]),
+            ("INSERT INTO cixml.stale_hashes VALUES (%s, uuidv7())", [corpus[0]]),
             ("INSERT INTO cixml.usage_ledger VALUES (%s, 1, uuidv7(), %s, 3)", [alice, corpus[0]]),
             ("INSERT INTO cixml.workers (id, queues, slots) VALUES ('w', '{ingest}', 3)", []),
             ("INSERT INTO cixml.hosts VALUES ('docs.example.com', now(), 'crawl delay')", []),

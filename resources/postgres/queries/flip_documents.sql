@@ -1,5 +1,5 @@
 -- Makes versions live whose every chunk has its vector; an older fetch than the live one stays behind.
--- The corpus's levels move in the same transaction.
+-- The corpus's levels move in the same transaction; hashes that a document no longer has are left to the sweep.
 WITH candidate AS (
     SELECT w.item_id, w.document_id, w.document_version_id, v.fetch_seq, s.id AS chunk_set_id
     FROM cixml.batch_documents w
@@ -48,6 +48,15 @@ WITH candidate AS (
     ON CONFLICT (corpus_id, chunking_fp) DO UPDATE
     SET documents = l.documents + excluded.documents, chunks = l.chunks + excluded.chunks,
         tokens = l.tokens + excluded.tokens, digest = l.digest + excluded.digest, changed_at = now()
+), stale AS (
+    INSERT INTO cixml.stale_hashes (corpus_id, chunk_hash)
+    SELECT DISTINCT o.corpus_id, o.chunk_hash
+    FROM flipped f
+    JOIN candidate k ON k.item_id = f.item_id
+    JOIN before b ON b.item_id = f.item_id
+    JOIN cixml.chunks o ON o.chunk_set_id = b.chunk_set_id
+    WHERE NOT EXISTS (
+        SELECT 1 FROM cixml.chunks c WHERE c.chunk_set_id = k.chunk_set_id AND c.chunk_hash = o.chunk_hash)
 )
 SELECT k.item_id,
        (SELECT count(*) FROM cixml.chunks c WHERE c.chunk_set_id = k.chunk_set_id AND NOT EXISTS (
