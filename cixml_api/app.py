@@ -15,6 +15,7 @@ from cixml_api.dependencies import Breaker, Services
 from cixml_api.middleware import RequestFrame
 from cixml_api.routes import corpora, health, jobs, search
 from cixml_api.searching import Embedder, Searcher, VectorCache
+from resources import fail_points
 from resources.cache.query_vectors import QueryVectorCache
 from resources.cache.redis import Scripts, make_async_client, redis_errors
 from resources.embedding.breaker import CircuitBreaker, breaker_limits
@@ -50,6 +51,7 @@ def create_app(
     settings: Settings, *, membership: Membership | None = None, embedding: Embedding | None = None
 ) -> FastAPI:
     """Return the API. Connects to nothing: that happens at start-up, and without Postgres it answers 503."""
+    fail_points.watch(settings.fail_points)
     model = load_registry(settings.embedding.models_file).serving(settings.embedding_model)
     embedding = embedding or build_embedding(settings, model)
     pool = create_pool(settings)

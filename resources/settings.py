@@ -172,6 +172,7 @@ class Settings(BaseSettings):
         default="all-MiniLM-L6-v2", validation_alias=AliasChoices("EMBEDDING_MODEL", "embedding_model")
     )
     log_level: str = "INFO"
+    fail_points: Path | None = None
     api: ApiSettings = ApiSettings()
     pipeline: PipelineSettings = PipelineSettings()
     dagster: DagsterSettings = DagsterSettings()

@@ -16,6 +16,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from resources import fail_points
 from resources.errors import DatabaseUnavailableError
 from resources.orchestration import tags
 from resources.orchestration.runtime import runtime
@@ -85,7 +86,10 @@ def _sensor(number: int, requests: RunRequests) -> dg.SensorDefinition:
         except DatabaseUnavailableError as error:
             logger.warning("%s", error.message)
             return dg.SkipReason(error.message)
-        return requests.of(claimed) if claimed else dg.SkipReason("Nothing was submitted.")
+        if not claimed:
+            return dg.SkipReason("Nothing was submitted.")
+        fail_points.reach(fail_points.CLAIM_COMMITTED)
+        return requests.of(claimed)
 
     return submitted_jobs_sensor
 

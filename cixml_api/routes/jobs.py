@@ -15,6 +15,7 @@ from cixml_api.dependencies import AnyServices, Caller, Services
 from cixml_api.errors import RANGE, URL, VALUE, FieldProblem, InvalidFieldsError
 from cixml_api.openapi import problems, request_body
 from cixml_api.pagination import Cursor, Limit, decode_cursor, encode_cursor, page, split
+from resources import fail_points
 from resources.errors import ConfigurationError, InvalidUrlError, NotFoundError
 from resources.identifiers import Prefix, parse_public_id
 from resources.postgres.callers import ensure_caller
@@ -90,6 +91,8 @@ async def _insert(
         if made and made[0].rowcount != made[1].rowcount:
             model = services.settings.embedding_model
             raise ConfigurationError(f"the model {model} is not in the database: run 'cixml migrate'")
+        fail_points.reach(fail_points.JOB_INSERTED)
+    fail_points.reach(fail_points.JOB_COMMITTED)
     return job
 
 

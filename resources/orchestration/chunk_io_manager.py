@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
+from resources import fail_points
 from resources.errors import ChunkingError
 from resources.orchestration.lease import observe
 from resources.orchestration.streams import ChunkOutcome, ChunksToEmbed, ChunkStream
@@ -74,6 +75,7 @@ def _store(stream: ChunkStream, group: Sequence[ChunkOutcome]) -> Counter[str]:
         corpus_lock.share(connection, corpus_id=stream.lease.batch.corpus_id)
         chunks.store(connection, batch_id=batch_id, chunking_fp=stream.index.chunking_fp, versions=done)
         ended = stream.lease.end_items(connection, [_end(outcome) for outcome in failed])
+        fail_points.reach(fail_points.CHUNKS_STORED)
     observe(ended)
     pieces = [chunk for chunked in done for chunk in chunked.document.chunks]
     metrics.chunks.labels("stored").inc(len(pieces))

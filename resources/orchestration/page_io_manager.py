@@ -11,6 +11,7 @@ import dagster as dg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from resources import fail_points
 from resources.orchestration.lease import observe
 from resources.orchestration.streams import FetchOutcome, FetchStream, PageToChunk
 from resources.orchestration.work import work_of
@@ -113,6 +114,7 @@ def _store(stream: FetchStream, group: Sequence[FetchOutcome], settings: Setting
         for outcome in retries:
             _retry(stream, outcome, connection)
         ended = stream.lease.end_items(connection, [_end(outcome) for outcome in ends])
+        fail_points.reach(fail_points.PAGES_STORED)
     observe(ended)
     return counts
 

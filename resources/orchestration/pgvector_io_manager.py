@@ -15,6 +15,7 @@ import dagster as dg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from resources import fail_points
 from resources.embedding.wire import MODEL_UNAVAILABLE, UNAUTHORIZED
 from resources.errors import EmbeddingRejectedError, EmbeddingUnavailableError
 from resources.orchestration.lease import observe
@@ -35,6 +36,7 @@ class PgVectorIOManager(dg.ConfigurableIOManager):
         writer = _Writer(obj)
         started = time.monotonic()
         writer.write()
+        fail_points.reach(fail_points.VECTORS_COMMITTED)
         context.add_output_metadata(
             {
                 "texts_embedded": writer.counts["texts"],
@@ -92,6 +94,7 @@ class _Writer:
             if answer is not None:
                 vectors.store(connection, corpus_id=lease.batch.corpus_id, index=index, vectors=self._rows(answer))
             ended = self._end(connection, whole, failed or {})
+            fail_points.reach(fail_points.VECTORS_COPIED)
         self._count(answer, ended)
 
     def _end(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import cache, cached_property
 
+from resources import fail_points
 from resources.cache.redis import Scripts, make_async_client
 from resources.embedding.breaker import CircuitBreaker, breaker_limits
 from resources.embedding.client import EmbeddingClient
@@ -76,4 +77,6 @@ class Runtime:
 @cache
 def runtime() -> Runtime:
     """Return this process's runtime: Dagster builds resources anew for each run, the parts here stay."""
-    return Runtime(Settings.load())
+    settings = Settings.load()
+    fail_points.watch(settings.fail_points)
+    return Runtime(settings)

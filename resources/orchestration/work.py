@@ -15,6 +15,7 @@ from uuid import UUID
 import dagster as dg
 from pydantic import PrivateAttr
 
+from resources import fail_points
 from resources.errors import ConfigurationError
 from resources.orchestration import tags
 from resources.orchestration.lease import Lease
@@ -76,6 +77,7 @@ class RunWork:
         settings = self._parts.settings.pipeline
         with self._parts.database.transaction() as connection:
             batches.begin(connection, batch_id=batch_id, run_id=self._run.run_id, lease_seconds=settings.lease_seconds)
+        fail_points.reach(fail_points.BATCH_BEGUN)
         self._leases[None] = self._lease(batch_id)
 
     def _open_refresh(self, refresh_all: bool) -> None:
