@@ -15,7 +15,8 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -40,13 +41,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """A running stack. `values` are its variables, as the processes see them."""
+    """A running stack. `values` are its variables, as the processes see them; `given` those it was started with."""
 
     home: Home
     values: dict[str, str]
+    given: Mapping[str, str]
 
     def status(self) -> StackStatus:
         return read_status(self.home)
+
+    @property
+    def url(self) -> str:
+        """Return the API's address, also while it is down."""
+        return f"http://127.0.0.1:{self.values['CIXML_API__PORT']}"
 
     def pid(self, name: str) -> int:
         """Return the pid of a process. Polls, because it may just be starting again."""
@@ -101,21 +108,37 @@ def embedding_server() -> Iterator[EmbeddingServer]:
 @pytest.fixture(scope="session")
 def stack(embedding_server: EmbeddingServer) -> Iterator[Stack]:
     """Start the stack once; every loopback address but the product's own may be fetched."""
+    with running_stack(embedding_server) as found:
+        yield found
+
+
+@contextmanager
+def running_stack(embedding_server: EmbeddingServer, **variables: str) -> Iterator[Stack]:
+    """Start a stack in a folder of its own, with further variables; stop it and remove the folder at the end."""
     root = Path(tempfile.mkdtemp(prefix="cixml-stack-"))
     root.chmod(0o755)
     home = Home(root)
+    given = {
+        "CIXML_HOME": str(root),
+        "EMBEDDING_API_BASE_URL": embedding_server.base_url,
+        "CIXML_FETCH__ALLOW_NETWORKS": json.dumps(["127.0.0.0/8"]),
+    } | variables
     try:
-        with pytest.MonkeyPatch.context() as environment:  # for the start alone: no other test may see it
-            for name in OUTSIDE:
-                environment.delenv(name, raising=False)
-            environment.setenv("CIXML_HOME", str(root))
-            environment.setenv("EMBEDDING_API_BASE_URL", embedding_server.base_url)
-            environment.setenv("CIXML_FETCH__ALLOW_NETWORKS", json.dumps(["127.0.0.0/8"]))
-            start_stack(home)
-        yield Stack(home=home, values=read_env_file(home))
+        up(home, given)
+        yield Stack(home=home, values=read_env_file(home), given=given)
     finally:
         stop_stack(home)
         shutil.rmtree(root, ignore_errors=True)
+
+
+def up(home: Home, given: Mapping[str, str]) -> None:
+    """Start what does not run, as `cixml up` does with these variables set."""
+    with pytest.MonkeyPatch.context() as environment:  # for the start alone: no other test may see it
+        for name in OUTSIDE:
+            environment.delenv(name, raising=False)
+        for name, value in given.items():
+            environment.setenv(name, value)
+        start_stack(home)
 
 
 def descendants(pid: int) -> set[int]:

@@ -24,7 +24,7 @@ import socket
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -46,7 +46,7 @@ class Stats:
     in_flight: int = 0
     in_flight_max: int = 0
     busy_seconds: float = 0.0
-    distinct: set[bytes] = field(default_factory=set)
+    distinct: Counter[bytes] = field(default_factory=Counter)
     batch_sizes: list[int] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -292,7 +292,7 @@ class EmbeddingServer:
             self.stats.texts += len(texts)
             self.stats.tokens += tokens
             self.stats.batch_sizes.append(len(texts))
-            self.stats.distinct.update(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
+            self.stats.distinct.update(map(text_key, texts))
 
     def _body(self, texts: list[str], tokens: int, request: dict[str, Any], kind: str) -> Any:
         dimension = self.dimension + 1 if kind == "wrong_dimension" else self.dimension
@@ -340,6 +340,11 @@ def _word_vector(text: str, dimension: int) -> np.ndarray:
         key = (word, dimension)
         total += _words[key] if key in _words else _words.setdefault(key, _hash_vector(word, dimension))
     return total / max(float(np.linalg.norm(total)), 1e-9)
+
+
+def text_key(text: str) -> bytes:
+    """Return the key of a text in `Stats.distinct`, which counts how often each came."""
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
 
 def _as_base64(row: np.ndarray) -> str:

@@ -22,6 +22,9 @@ LAUNCH_RUN = """
 mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
 """
+TERMINATE = """
+mutation($id: String!) { terminateRun(runId: $id) { __typename ... on PythonError { message } } }
+"""
 BACKFILL = """
 query($id: String!) { partitionBackfillOrError(backfillId: $id) { __typename ... on PartitionBackfill {
   status numPartitions } } }
@@ -82,6 +85,11 @@ class DagsterApi:
         answer = self.ask(LAUNCH_RUN, params=params)["launchRun"]
         assert answer["__typename"] == "LaunchRunSuccess", answer
         return str(answer["run"]["runId"])
+
+    def terminate(self, run_id: str) -> None:
+        """Do what the UI's Terminate does."""
+        answer = self.ask(TERMINATE, id=run_id)["terminateRun"]
+        assert answer["__typename"] == "TerminateRunSuccess", answer
 
     def status(self, run_id: str) -> str:
         return next(run["status"] for run in self.runs() if run["runId"] == run_id)
