@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.errors import NOT_MEASURED
 from benchmarks.measurement import FIGURES, Options, measure_all
+from benchmarks.pages import MOST_HOSTS
 from benchmarks.servers import Gpu
 from cixml.sample.server import PAGES
 
@@ -31,10 +32,13 @@ def parse(arguments: list[str] | None = None) -> Options:
     add("--only", type=_figures, default=FIGURES, metavar="NAMES", help=f"comma separated, of {','.join(FIGURES)}")
     add("--runs", type=_positive, default=20, help="one-page jobs that count, after --warm-ups that do not")
     add("--warm-ups", type=_positive, default=3, help="one-page jobs before those that count")
+    add("--yardstick", action="store_true", help="measure the plain Celery pipeline too, and print ratios")
     add("--bulk", type=_positive, default=300, help="pages in the bulk job, at most 1000")
+    add("--searches", type=_positive, default=400, help="searches of the bulk corpus by 8 clients")
+    add("--hosts", type=_hosts, default=20, help="loopback addresses that the pages are spread over, at most 200")
     add("--tokens-per-second", type=float, default=80_000.0, help="speed of the mock GPU")
     add("--latency-ms", type=float, default=8.0, help="added to each request at the mock GPU")
-    add("--host-concurrency", type=_positive, default=None, help="requests at once to the site; default: the product's")
+    add("--host-concurrency", type=_positive, default=None, help="requests at once to one host; default: the product's")
     add("--timeout", type=float, default=900.0, help="seconds that the bulk job may take")
     add("--seed", type=int, default=1, help="of the gaps between one-page jobs")
     add("--keep", action="store_true", help="leave the stack and both servers running")
@@ -46,7 +50,10 @@ def parse(arguments: list[str] | None = None) -> Options:
         only=given.only,
         runs=given.runs,
         warm_ups=given.warm_ups,
+        yardstick=given.yardstick,
         bulk=min(given.bulk, 1000),
+        searches=given.searches,
+        hosts=given.hosts,
         gpu=Gpu(tokens_per_second=given.tokens_per_second, latency_ms=given.latency_ms),
         host_concurrency=given.host_concurrency,
         timeout_seconds=given.timeout,
@@ -66,6 +73,13 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is below 1")
+    return number
+
+
+def _hosts(text: str) -> int:
+    number = _positive(text)
+    if number > MOST_HOSTS:
+        raise argparse.ArgumentTypeError(f"{text} is above {MOST_HOSTS}")
     return number
 
 

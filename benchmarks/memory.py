@@ -29,12 +29,16 @@ def report(peaks: MemoryPeaks) -> Json:
         "unit": "MB of PSS, peaks",
         "sampled_every_s": SAMPLE_SECONDS,
         "samples": peaks.samples,
-        "run_worker_child": round(peaks.worker_child),
-        "worker": round(peaks.group["worker"]),
+        "sampling_cpu_s": round(peaks.cpu_seconds, 2),
         "stack": round(peaks.total),
         "by_process": {name: round(size) for name, size in sorted(peaks.group.items(), key=lambda item: -item[1])},
-        "local_model_alone": round(_local_model()),
+        "largest_child": {name: round(size) for name, size in peaks.largest_child.items() if size},
     }
+
+
+def local_model() -> int:
+    """Return the memory of the bundled model server, which a stack with an embedding server does not start."""
+    return round(_local_model())
 
 
 def _local_model() -> float:

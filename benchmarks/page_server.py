@@ -1,6 +1,7 @@
-"""The site that is indexed, a process of its own: `python -m benchmarks.page_server --folder DIR`; prints its address.
+"""The sites that are indexed, one process: `python -m benchmarks.page_server --folder DIR`; prints its first address.
 
-It answers with strong validators and 304 as real sites do, and counts what it answered: GET /stats.
+Every page is at each of its addresses, 127.0.0.1 and up; `Site.url_of` says which one is used. It answers with strong
+validators and 304 as real sites do, and counts what it answered: GET /stats.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from collections import Counter
 from email.utils import formatdate
 from pathlib import Path
 
-from benchmarks.pages import Page, body_of
+from benchmarks import synthetic
+from benchmarks.pages import Page, body_of, host
 
 _ROBOTS = b"User-agent: *\nAllow: /\n"
 _TEXT, _JSON, _HTML = "text/plain; charset=utf-8", "application/json", "text/html"  # pages name their charset in <meta>
 
 
 class Site:
-    """Pages of one folder at /<edition>/<file>."""
+    """Pages of one folder at /<edition>/<file>, and made ones."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
@@ -30,8 +32,13 @@ class Site:
         self._bodies: dict[str, tuple[bytes, str, str]] = {}
         self.counts: Counter[str] = Counter()
 
-    def answer(self, path: str, headers: dict[str, str]) -> bytes:
-        """Return a whole HTTP answer to a GET."""
+    async def answer(self, path: str, headers: dict[str, str]) -> bytes:
+        """Return a whole HTTP answer to a GET, a slow page's when its time has come."""
+        if made := synthetic.find(path):
+            await asyncio.sleep(made[0].delay_seconds)
+        return self._answer(path, headers)
+
+    def _answer(self, path: str, headers: dict[str, str]) -> bytes:
         if path == "/stats":
             return _answer(200, _JSON, json.dumps(self.counts).encode())
         if path == "/robots.txt":
@@ -53,14 +60,21 @@ class Site:
         return _answer(200, _HTML, body, validators)
 
     def _find(self, path: str) -> tuple[bytes, str, str] | None:
+        if made := synthetic.find(path):
+            body = synthetic.body_of(*made)
+            return body, _etag(body), formatdate(0, usegmt=True)
         edition, _, file = path.lstrip("/").partition("/")
         if path not in self._bodies:
             if file not in self._files or not edition.isdigit():
                 return None
             body = body_of(self._folder, Page(file, int(edition)))
             modified = formatdate((self._folder / file).stat().st_mtime, usegmt=True)
-            self._bodies[path] = (body, f'"{hashlib.sha256(body).hexdigest()[:32]}"', modified)
+            self._bodies[path] = (body, _etag(body), modified)
         return self._bodies[path]
+
+
+def _etag(body: bytes) -> str:
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 def _answer(status: int, content_type: str | None, body: bytes, headers: dict[str, str] | None = None) -> bytes:
@@ -76,23 +90,29 @@ async def _serve(site: Site, reader: asyncio.StreamReader, writer: asyncio.Strea
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
-            writer.write(site.answer(head[0].split(" ")[1], headers))
+            writer.write(await site.answer(head[0].split(" ")[1], headers))
             await writer.drain()
     writer.close()
 
 
-async def _main(folder: Path, port: int) -> None:
+async def _main(folder: Path, hosts: int) -> None:
     site = Site(folder)
-    server = await asyncio.start_server(lambda r, w: _serve(site, r, w), "127.0.0.1", port, backlog=512)
-    sys.stdout.write(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}\n")
+
+    async def listen(number: int, port: int) -> asyncio.Server:
+        return await asyncio.start_server(lambda r, w: _serve(site, r, w), host(number), port, backlog=512)
+
+    first = await listen(0, 0)
+    port = first.sockets[0].getsockname()[1]
+    others = [await listen(number, port) for number in range(1, hosts)]
+    sys.stdout.write(f"http://{host(0)}:{port}\n")
     sys.stdout.flush()
-    await server.serve_forever()
+    await asyncio.gather(*(server.serve_forever() for server in [first, *others]))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--hosts", type=int, default=1)
     options = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_main(options.folder, options.port))
+        asyncio.run(_main(options.folder, options.hosts))

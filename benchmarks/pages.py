@@ -15,6 +15,7 @@ from statistics import median
 
 from benchmarks.errors import BenchmarkError
 
+MOST_HOSTS = 200
 SMALL_BYTES = range(3_000, 16_000)
 _SMALL_SHARE = 4  # at most one page in four is kept for the one-page jobs
 
@@ -85,6 +86,16 @@ def _editions(files: list[str]) -> Iterator[Page]:
     for edition in count():
         for file in files:
             yield Page(file, edition)
+
+
+def host(number: int) -> str:
+    """Return the address of one of the site's hosts, from 0."""
+    return f"127.0.0.{1 + number}"
+
+
+def host_of(path: str, hosts: int) -> str:
+    """Return the host that a page belongs to: by the hash of its path, so the same one at each run."""
+    return host(int.from_bytes(hashlib.sha256(path.encode()).digest()[:8]) % hosts)
 
 
 def body_of(folder: Path, page: Page) -> bytes:

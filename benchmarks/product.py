@@ -17,9 +17,10 @@ import psycopg
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.rows import Rows
-from benchmarks.servers import Server
+from benchmarks.servers import Server, Site
+from benchmarks.system import Json, Outcome, wait_until
 from cixml import keys
-from cixml.client import Client, Json
+from cixml.client import Client
 from cixml.embedded.environment import read_env_file
 from cixml.embedded.stack import start_stack, stop_stack
 from cixml.embedded.state import Home, load_kept
@@ -33,16 +34,6 @@ _FOREIGN = ("DATABASE_URL", "REDIS_URL", "EMBEDDING_API_BASE_URL", "EMBEDDING_AP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """One job that ended, with what its caller saw. `searchable_seconds`: until another connection saw the commit."""
-
-    job: Json
-    posted_seconds: float
-    searchable_seconds: float
-    answered_seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
     """A running stack."""
 
@@ -50,6 +41,7 @@ class Product:
     client: Client
     rows: Rows
     started_seconds: float
+    name: str = "product"
 
     def supervisor_pid(self) -> int:
         pid = read_status(self.home).supervisor_pid
@@ -70,28 +62,68 @@ class Product:
         The wait looks at one row of Postgres (0.1 ms each time), because asking the API as often would slow the stack.
         """
         begun = time.perf_counter()
-        job_id = self.client.submit(corpus, urls)["id"]
+        job_id = self.submit(corpus, urls)
         posted = time.perf_counter()
-        while not self.rows.has_ended(job_id):
-            if time.perf_counter() - begun > timeout_seconds:
-                raise BenchmarkError(f"the job {job_id} did not end in {timeout_seconds:.0f} s")
-            time.sleep(poll_seconds)
+        wait_until(
+            lambda: not self.rows.open_jobs([job_id]),
+            f"the job {job_id} did not end",
+            poll_seconds=poll_seconds,
+            timeout_seconds=timeout_seconds,
+        )
         seen = time.perf_counter()
         job = self.client.job(job_id)
+        answered = time.perf_counter()
         return Outcome(
-            job=job,
+            submission=job_id,
+            status=job["status"],
+            failed=self.failures([job_id]),
             posted_seconds=posted - begun,
             searchable_seconds=seen - begun,
-            answered_seconds=time.perf_counter() - begun,
+            answered_seconds=answered - begun,
+            job=job,
         )
+
+    def submit(self, corpus: str, urls: Sequence[str]) -> str:
+        return str(self.client.submit(corpus, urls)["id"])
+
+    def open_submissions(self, submissions: Sequence[str]) -> int:
+        return self.rows.open_jobs(submissions)
+
+    def failures(self, submissions: Sequence[str]) -> dict[str, int]:
+        return self.rows.failures(submissions)
+
+    def search(self, corpus: str, query: str, *, top_k: int) -> int:
+        return len(self.client.search(corpus, query, top_k=top_k)["results"])
+
+    def job_facts(self, outcome: Outcome) -> Json:
+        usage = outcome.job["usage"]
+        return {
+            "chunks": usage["chunks"],
+            "embedding_tokens": usage["embedding_tokens"],
+            "cached_tokens": usage["cached_tokens"],
+            "items": {state: number for state, number in outcome.job["items"].items() if number},
+            "runs": self.rows.batches(outcome.submission),
+        }
+
+    def another_caller(self, name: str) -> Client:
+        """Return a client with a key of its own. The caller closes it."""
+        path, pepper = keys.key_store(self.home, Settings.load())
+        url = read_status(self.home).api_url
+        assert url
+        return Client(url, keys.create_key(path, pepper, name=name))
+
+
+def prepare(site: Site, gpu: Server, *, host_concurrency: int | None) -> Home:
+    """Make a temporary state folder and set the environment that everything started from here inherits."""
+    root = Path(tempfile.mkdtemp(prefix="cixml-benchmark-"))
+    _set_environment(root, site, gpu, host_concurrency)
+    return Home(root)
 
 
 @contextmanager
-def running(site: Server, gpu: Server, *, host_concurrency: int | None, keep: bool) -> Iterator[Product]:
-    """Start the stack in a temporary folder; stop it and remove the folder at the end unless `keep`."""
-    root = Path(tempfile.mkdtemp(prefix="cixml-benchmark-"))
-    _set_environment(root, site, gpu, host_concurrency)
-    home, is_kept = Home(root), False
+def running(home: Home, *, keep: bool) -> Iterator[Product]:
+    """Start the stack; stop it and remove its folder at the end unless `keep`."""
+    is_kept = False
     try:
         begun = time.perf_counter()
         start_stack(home)
@@ -113,16 +145,16 @@ def running(site: Server, gpu: Server, *, host_concurrency: int | None, keep: bo
     finally:
         if not is_kept:
             stop_stack(home)
-            _remove(home)
+            remove_home(home)
 
 
-def _set_environment(root: Path, site: Server, gpu: Server, host_concurrency: int | None) -> None:
+def _set_environment(root: Path, site: Site, gpu: Server, host_concurrency: int | None) -> None:
     for name in [name for name in os.environ if name in _FOREIGN or name.startswith("CIXML_")]:
         del os.environ[name]
     os.environ |= {
         "CIXML_HOME": str(root),
         "CIXML_EMBEDDING__MODELS_FILE": str(MODELS_FILE),
-        "CIXML_FETCH__ALLOW_NETWORKS": json.dumps([f"127.0.0.1/32:{site.url.rpartition(':')[2]}"]),
+        "CIXML_FETCH__ALLOW_NETWORKS": json.dumps([f"{address}/32:{site.port}" for address in site.addresses]),
         "EMBEDDING_API_BASE_URL": f"{gpu.url}/v1",
         "EMBEDDING_MODEL": MODEL,
     }
@@ -130,7 +162,7 @@ def _set_environment(root: Path, site: Server, gpu: Server, host_concurrency: in
         os.environ["CIXML_FETCH__HOST_CONCURRENCY"] = str(host_concurrency)
 
 
-def _remove(home: Home) -> None:
+def remove_home(home: Home) -> None:
     """Remove the state folder and its folder of sockets, which lies outside."""
     if home.state_file.exists() and (sockets := load_kept(home).sockets):
         shutil.rmtree(sockets, ignore_errors=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg import Connection
@@ -11,7 +11,7 @@ from psycopg.rows import TupleRow, dict_row
 
 from resources.identifiers import Prefix, parse_public_id
 
-_ENDED = "SELECT finished_at IS NOT NULL FROM cixml.jobs WHERE id = %s"
+_OPEN = "SELECT count(*)::int FROM cixml.jobs WHERE id = ANY (%s) AND finished_at IS NULL"
 
 # Leases are gone when a job has ended: its batches are those of its corpus while the item was open.
 _ITEM_TIMES = """
@@ -34,8 +34,12 @@ WHERE j.id = %s AND b.created_at BETWEEN j.created_at AND j.finished_at
 
 _FAILED = """
 SELECT coalesce(error ->> 'code', 'unknown') AS code, count(*)::int AS items
-FROM cixml.job_items WHERE job_id = %s AND status = 'failed' GROUP BY 1
+FROM cixml.job_items WHERE job_id = ANY (%s) AND status = 'failed' GROUP BY 1
 """
+
+_SESSIONS = "SELECT datname, sessions FROM pg_stat_database WHERE datname = ANY (%s)"
+
+_RUNS = "SELECT count(*)::int FROM cixml.batches WHERE run_id IS NOT NULL"
 
 _RUN_EVENTS = """
 SELECT e.dagster_event_type AS kind, e.step_key AS step, e.timestamp AT TIME ZONE 'UTC' AS at
@@ -52,9 +56,8 @@ class Rows:
         self._product = product
         self._dagster = dagster
 
-    def has_ended(self, job_id: str) -> bool:
-        row = self._product.execute(_ENDED, [_row_id(job_id)]).fetchone()
-        return bool(row and row[0])
+    def open_jobs(self, job_ids: Sequence[str]) -> int:
+        return self._number(_OPEN, [[_row_id(job_id) for job_id in job_ids]])
 
     def item_times(self, job_id: str) -> dict[str, Any]:
         """Return the timestamps of a job of one item and of the batch that worked on it."""
@@ -63,14 +66,27 @@ class Rows:
     def batches(self, job_id: str) -> dict[str, Any]:
         return self._one(_BATCHES, job_id)
 
-    def failures(self, job_id: str) -> dict[str, int]:
-        """Return how many items failed, by code."""
-        return dict(self._product.execute(_FAILED, [_row_id(job_id)]).fetchall())
+    def failures(self, job_ids: Sequence[str]) -> dict[str, int]:
+        """Return how many items of these jobs failed, by code."""
+        return dict(self._product.execute(_FAILED, [[_row_id(job_id) for job_id in job_ids]]).fetchall())
+
+    def sessions(self) -> dict[str, int]:
+        """Return how many connections were ever opened, by database. Backends tell it a second late."""
+        databases = [self._product.info.dbname, self._dagster.info.dbname]
+        return dict(self._product.execute(_SESSIONS, [databases]).fetchall())
+
+    def runs(self) -> int:
+        return self._number(_RUNS, [])
 
     def run_events(self, run_id: str) -> Sequence[dict[str, Any]]:
         """Return the events of a run that say where its time went, in order."""
         with self._dagster.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(_RUN_EVENTS, [run_id, _EVENTS]).fetchall()
+
+    def _number(self, query: LiteralString, values: Sequence[object]) -> int:
+        row = self._product.execute(query, values).fetchone()
+        assert row
+        return int(row[0])
 
     def _one(self, query: str, job_id: str) -> dict[str, Any]:
         with self._product.cursor(row_factory=dict_row) as cursor:

@@ -1,7 +1,9 @@
-"""The two servers beside the product: the site and the modelled GPU. Processes of their own, on loopback."""
+"""The two servers beside what is measured: the sites and the modelled GPU. Processes of their own, on loopback."""
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from typing import Any
 import httpx
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.pages import host, host_of
 from resources.embedding.registry import Model
 from resources.settings import PROJECT_ROOT
 
@@ -39,11 +42,34 @@ class Server:
         return {str(name): value for name, value in answer.items()}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site(Server):
+    """The page server: so many hosts that pages are spread over, and one more that has nothing else to do."""
+
+    hosts: int
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    @property
+    def addresses(self) -> list[str]:
+        return [host(number) for number in range(self.hosts + 1)]
+
+    def url_of(self, path: str) -> str:
+        return f"http://{host_of(path, self.hosts)}:{self.port}{path}"
+
+    def quiet_url_of(self, path: str) -> str:
+        """Return the address on the host that no other page is on."""
+        return f"http://{host(self.hosts)}:{self.port}{path}"
+
+
 @contextmanager
-def page_server(folder: Path, *, keep: bool) -> Iterator[Server]:
+def page_server(folder: Path, hosts: int, *, keep: bool) -> Iterator[Site]:
     """Serve the folder's pages while the block runs, or on if `keep`."""
-    with _running("benchmarks.page_server", "--folder", str(folder), keep=keep) as server:
-        yield server
+    arguments = ("--folder", str(folder), "--hosts", str(hosts + 1))
+    with _running("benchmarks.page_server", *arguments, keep=keep) as server:
+        yield Site(url=server.url, pid=server.pid, hosts=hosts)
 
 
 @contextmanager
@@ -74,16 +100,17 @@ def _running(module: str, *arguments: str, keep: bool) -> Iterator[Server]:
             raise BenchmarkError(f"python -m {module} did not start: see above")
         yield Server(url=url, pid=process.pid)
     except BaseException:
-        _stop(process)
+        stop_process(process)
         raise
     if not keep:
-        _stop(process)
+        stop_process(process)
 
 
-def _stop(process: subprocess.Popen[str]) -> None:
+def stop_process(process: subprocess.Popen[Any]) -> None:
+    """Ask it to end, then kill it with all its children: it leads a process group."""
     process.terminate()
     try:
         process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
