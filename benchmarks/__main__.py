@@ -35,6 +35,8 @@ def parse(arguments: list[str] | None = None) -> Options:
     add("--yardstick", action="store_true", help="measure the plain Celery pipeline too, and print ratios")
     add("--bulk", type=_positive, default=300, help="pages in the bulk job, at most 1000")
     add("--searches", type=_positive, default=400, help="searches of the bulk corpus by 8 clients")
+    add("--tiny-jobs", type=_positive, default=1000, help="jobs of one tiny page each")
+    add("--slow-pages", type=_positive, default=2000, help="pages that answer after a second, of one caller")
     add("--hosts", type=_hosts, default=20, help="loopback addresses that the pages are spread over, at most 200")
     add("--tokens-per-second", type=float, default=80_000.0, help="speed of the mock GPU")
     add("--latency-ms", type=float, default=8.0, help="added to each request at the mock GPU")
@@ -53,6 +55,8 @@ def parse(arguments: list[str] | None = None) -> Options:
         yardstick=given.yardstick,
         bulk=min(given.bulk, 1000),
         searches=given.searches,
+        tiny_jobs=given.tiny_jobs,
+        slow_pages=given.slow_pages,
         hosts=given.hosts,
         gpu=Gpu(tokens_per_second=given.tokens_per_second, latency_ms=given.latency_ms),
         host_concurrency=given.host_concurrency,

@@ -33,6 +33,7 @@ _ROWS = (
     _Row("again: fetches", "again.site.fetches"),
     _Row("again: answered 304", "again.site.304"),
     _Row("again: texts embedded", "again.texts_at_embedding_server"),
+    _Row("tiny jobs a minute", "tiny_jobs.jobs_a_minute"),
 )
 
 

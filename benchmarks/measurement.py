@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import alone, bulk, memory, one_page, search
+from benchmarks import alone, bulk, connections, fairness, memory, one_page, search, tiny_jobs
 from benchmarks.comparison import compare, table
 from benchmarks.errors import NOT_MEASURED, BenchmarkError
 from benchmarks.pages import Selection, select
@@ -24,7 +24,7 @@ from cixml.embedded.state import Home
 from resources.embedding.registry import Model, load_registry
 from resources.settings import PipelineSettings, Settings
 
-FIGURES = ("one_page", "bulk", "memory", "search", "again")
+FIGURES = ("one_page", "bulk", "memory", "search", "again", "connections", "tiny_jobs", "fairness")
 _OF_BULK = frozenset({"bulk", "memory", "search", "again"})  # these need the bulk corpus
 
 
@@ -39,6 +39,8 @@ class Options:
     warm_ups: int
     bulk: int
     searches: int
+    tiny_jobs: int
+    slow_pages: int
     hosts: int
     gpu: Gpu
     host_concurrency: int | None
@@ -173,11 +175,28 @@ def _measure_small(bench: Bench, product: Product, home: Home) -> None:
     if "memory" in result:
         with _problems(bench, home, "local_model_alone"):
             result["memory"]["local_model_alone"] = memory.local_model()
+    if "connections" in options.only:
+        with _problems(bench, home, "connections"):
+            result["connections"] = connections.measure(product, bench.site)
+    if "tiny_jobs" in options.only:
+        with _problems(bench, home, "tiny_jobs"):
+            result["tiny_jobs"] = _tiny_jobs(bench, product)
+    if "fairness" in options.only:
+        with _problems(bench, home, "fairness"):
+            result["fairness"] = fairness.measure(product, bench.site, options.slow_pages, options.timeout_seconds)
 
 
 def _measure_yardstick(bench: Bench, yardstick: Yardstick) -> None:
     figures = bench.result["yardstick"]
     _measure_bulk(bench, yardstick, yardstick.groups(), yardstick.home, figures)
+    if "tiny_jobs" in bench.options.only:
+        with _problems(bench, yardstick.home, "yardstick: tiny_jobs"):
+            figures["tiny_jobs"] = _tiny_jobs(bench, yardstick)
+
+
+def _tiny_jobs(bench: Bench, system: System) -> Json:
+    options = bench.options
+    return tiny_jobs.measure(system, bench.site, bench.gpu, options.tiny_jobs, options.timeout_seconds)
 
 
 def _alone(bench: Bench) -> None:
