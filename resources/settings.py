@@ -142,6 +142,17 @@ class PipelineSettings(BaseModel):
     refresh_items: int = Field(default=1000, description="most documents that one refresh run takes")
 
 
+class RetentionSettings(BaseModel):
+    """How many days what has ended is kept; 0 keeps it for ever. Jobs and their items always are."""
+
+    run_event_days: int = Field(default=7, ge=0, description="events of a run that say nothing of an asset")
+    run_days: int = Field(default=30, ge=0, description="runs with all their rows, but the latest of each partition")
+    tick_days: int = Field(default=7, ge=0, description="what the sensors did at each evaluation")
+    version_days: int = Field(default=30, ge=0, description="document versions after they were live")
+    batch_days: int = Field(default=30, ge=0, description="batches after their end")
+    interval_seconds: float = Field(default=60.0, description="rest between two sweeps")
+
+
 class DagsterSettings(BaseModel):
     """Dagster's own database and processes."""
 
@@ -176,6 +187,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     pipeline: PipelineSettings = PipelineSettings()
     dagster: DagsterSettings = DagsterSettings()
+    retention: RetentionSettings = RetentionSettings()
     fetch: FetchSettings = FetchSettings()
     chunking: ChunkingSettings = ChunkingSettings()
     extractor: ExtractorSettings = ExtractorSettings()

@@ -1,5 +1,6 @@
 """`python -m resources.orchestration.lifeline`: gives back the work of runs that died, and closes their Dagster runs.
 
+Beside that, never before it, it removes what has aged (retention.py).
 Not a job of the queue it rescues. More than one may run: the advisory lock lets one work at a time.
 """
 
@@ -10,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
@@ -17,6 +19,7 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from resources.errors import CixmlError, DatabaseUnavailableError
 from resources.orchestration import tags
 from resources.orchestration.lease import give_up, observe
+from resources.orchestration.retention import Retention
 from resources.orchestration.runtime import Runtime, runtime
 from resources.postgres import batches, locks
 from resources.postgres.batches import ExpiredBatch
@@ -37,6 +40,7 @@ class Lifeline:
         self._parts = parts
         self._instance = instance
         self._settings = parts.settings.pipeline
+        self._retention = Retention(parts.settings)
         self._swept_at = 0.0
 
     def run(self, stopped: threading.Event) -> None:
@@ -47,8 +51,14 @@ class Lifeline:
             except DatabaseUnavailableError as error:
                 logger.warning("%s", error.message)
 
+    def close(self) -> None:
+        self._retention.close()
+
     def look(self) -> None:
-        """Reap expired batches and close their runs; now and then sweep runs whose end nobody reported."""
+        """Reap expired batches and close their runs; now and then sweep runs whose end nobody reported.
+
+        Retention has its turn last, and beside: a slow slice does not keep the next look.
+        """
         with self._parts.database.session() as connection:
             if not locks.try_lock(connection, key=LOCK_KEY):
                 return
@@ -57,6 +67,7 @@ class Lifeline:
         if time.monotonic() - self._swept_at > SWEEP_SECONDS:
             self._swept_at = time.monotonic()
             self.sweep()
+        self._retention.step_aside()
 
     def reap(self) -> list[ExpiredBatch]:
         """Give the items of expired batches back, a transaction each; return those batches."""
@@ -116,8 +127,8 @@ def main() -> int:
     try:
         parts = runtime()
         configure_logging(parts.settings.log_level, json=False)
-        with DagsterInstance.get() as instance:
-            Lifeline(parts, instance).run(stopped)
+        with DagsterInstance.get() as instance, closing(Lifeline(parts, instance)) as lifeline:
+            lifeline.run(stopped)
     except CixmlError as error:
         sys.stderr.write(f"lifeline: {error.message}\n")
         return 1

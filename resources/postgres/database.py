@@ -19,10 +19,15 @@ logger = logging.getLogger("cixml.postgres")
 
 
 class Database:
-    """One connection of the pipeline's login. For one thread at a time."""
+    """One connection of the pipeline's login. For one thread at a time.
 
-    def __init__(self, url: str) -> None:
+    `options` are server settings as libpq takes them. Dagster's own database `has_vectors` not.
+    """
+
+    def __init__(self, url: str, *, options: str = "", has_vectors: bool = True) -> None:
         self._url = url
+        self._options = f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION_SECONDS}s {options}"
+        self._has_vectors = has_vectors
         self._connection: Connection[TupleRow] | None = None
 
     @contextmanager
@@ -57,7 +62,8 @@ class Database:
                 self._url,
                 autocommit=True,
                 connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                options=f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION_SECONDS}s",
+                options=self._options,
             )
-            register_vector(self._connection)  # before the first cursor: an earlier one does not know halfvec
+            if self._has_vectors:
+                register_vector(self._connection)  # before the first cursor: an earlier one does not know halfvec
         return self._connection

@@ -52,6 +52,7 @@ stage_duration_seconds = Histogram(
     names.STAGE_DURATION, "Time of one stage of one batch", ["stage"], buckets=_SLOW_SECONDS
 )
 rescued = Counter(names.RESCUED, "Batches taken over from a worker that stopped beating")
+pruned = Counter(names.PRUNED, "Rows that retention removed", ["kind"])
 redis_fallback = Counter(names.FALLBACKS, "Decisions made in the process because Redis did not answer", ["part"])
 
 BREAKER_VALUES: Mapping[str, float] = {"closed": 0.0, "half_open": 1.0, "open": 2.0}

@@ -63,4 +63,16 @@ def test_no_metric_has_a_caller_a_url_or_a_corpus_as_label() -> None:
     named = [each for each in vars(metrics).values() if hasattr(each, "_labelnames")]
     assert len(named) > 10
     labels = {label for each in named for label in each._labelnames}
-    assert labels <= {"model", "operation", "result", "code", "stage", "outcome", "change", "mode", "phase", "part"}
+    assert labels <= {
+        "model",
+        "operation",
+        "result",
+        "code",
+        "stage",
+        "outcome",
+        "change",
+        "mode",
+        "phase",
+        "part",
+        "kind",
+    }
