@@ -70,9 +70,9 @@ def plan_batches(
 
 
 def batch_limits(waiting: float, slots: int, *, small_batch_items: int, batch_items: int) -> list[float]:
-    """Return how large the next batches of a corpus may be, the last for all further ones.
+    """Return how large the next batches may be, the last for all further ones.
 
-    A job's share of the free slots, so that one job uses all workers. Where more waits than they take, the first
+    A share of the free slots each, so that one job uses all workers. Where more waits than they take, the first
     batches are smaller: runs of one size fetch together and then embed together, and the embedding server stands
     still in between (0.77 of the time busy instead of 0.9 in a job of 1,000 pages).
     """
@@ -90,13 +90,14 @@ def _one_per_url(items: Iterable[ClaimableItem]) -> list[ClaimableItem]:
 
 
 def _group(items: Iterable[ClaimableItem], limits: list[float]) -> list[PlannedBatch]:
-    """Return batches in the order of their first items; the n-th of a corpus has the n-th limit."""
+    """Return batches in the order of their first items; the n-th has the n-th limit."""
     batches: list[PlannedBatch] = []
-    of_corpus: dict[UUID, list[PlannedBatch]] = {}
+    filling: dict[UUID, PlannedBatch] = {}
     for item in items:
-        mine = of_corpus.setdefault(item.corpus_id, [])
-        if not mine or mine[-1].is_full:
-            mine.append(PlannedBatch(corpus_id=item.corpus_id, limit=limits[min(len(mine), len(limits) - 1)]))
-            batches.append(mine[-1])
-        mine[-1].add(item)
+        batch = filling.get(item.corpus_id)
+        if batch is None or batch.is_full:
+            limit = limits[min(len(batches), len(limits) - 1)]
+            batch = filling[item.corpus_id] = PlannedBatch(corpus_id=item.corpus_id, limit=limit)
+            batches.append(batch)
+        batch.add(item)
     return batches

@@ -1,10 +1,13 @@
 -- What may be claimed, fair share first: round robin over callers by the work they have in flight, stateless.
--- Callers are found by skipping through the index, so a queue of a million rows costs one look-up per caller.
+-- Callers are found by skipping through the index, and each gives at most twice its even share (what a short queue of
+-- another leaves is found at the next look), so a queue of a million rows costs a few looks per caller.
 WITH RECURSIVE waiting_caller AS (
     (SELECT caller_id FROM cixml.work_queue ORDER BY caller_id LIMIT 1)
     UNION ALL
     SELECT (SELECT q.caller_id FROM cixml.work_queue q WHERE q.caller_id > c.caller_id ORDER BY q.caller_id LIMIT 1)
     FROM waiting_caller c WHERE c.caller_id IS NOT NULL
+), share AS (
+    SELECT greatest(100, 2 * %(limit)s::int / greatest(1, count(caller_id)))::int AS items FROM waiting_caller
 ), in_flight AS (
     SELECT caller_id, count(*) AS items FROM cixml.leases WHERE item_id IS NOT NULL GROUP BY caller_id
 )
@@ -23,7 +26,7 @@ CROSS JOIN LATERAL (
       AND EXISTS (SELECT 1 FROM cixml.index_versions v JOIN cixml.models m ON m.id = v.model_id
                   WHERE v.corpus_id = q.corpus_id AND v.state = 'serving' AND m.name = ANY (%(models)s) AND m.is_enabled)
     ORDER BY q.ready_at, q.item_id
-    LIMIT %(limit)s
+    LIMIT least(%(limit)s::int, (SELECT items FROM share))
 ) i
 LEFT JOIN in_flight f ON f.caller_id = i.caller_id
 ORDER BY i.turn + coalesce(f.items, 0), i.item_id
