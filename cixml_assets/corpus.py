@@ -15,6 +15,7 @@ from cixml_assets.extracting import ExtractorResource
 from resources.embedding.registry import Model
 from resources.orchestration.embedding import EmbeddingResource
 from resources.orchestration.fetching import FetchResource
+from resources.orchestration.promotion import promote
 from resources.orchestration.serving import report_index, sweep_index
 from resources.orchestration.streams import ChunksToEmbed, PageToChunk
 from resources.orchestration.work import WorkResource
@@ -100,10 +101,11 @@ def search_index_after(models: Iterable[Model]) -> dg.AssetsDefinition:
     )
     def search_index(work: WorkResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # compared as it is
         """What callers search: the serving index version of the corpus, whole by SQL's own count."""
+        promoted = promote(work.of_run)
         report = report_index(work.of_run)
         sweep_index(work.of_run)
         return dg.MaterializeResult(
-            metadata=report.metadata,
+            metadata=report.metadata | (promoted.metadata if promoted else {}),
             data_version=dg.DataVersion(report.data_version),
             check_results=check_results(report),
         )

@@ -1,4 +1,4 @@
-"""The jobs that sensors start: one per model, since a corpus's run embeds for its live index only."""
+"""The jobs that sensors start: one per model, since a corpus's run embeds for its live index only; and promotion."""
 
 from __future__ import annotations
 
@@ -16,4 +16,14 @@ def index_job_of(model: Model) -> UnresolvedAssetJobDefinition:
         selection=dg.AssetSelection.assets(*keys, dg.AssetKey("search_index")),
         executor_def=dg.in_process_executor,
         description=f"Fetch, cut and embed one batch of a corpus with {model.id}.",
+    )
+
+
+def promotion_job() -> UnresolvedAssetJobDefinition:
+    """Return the job that builds the index of a corpus that outgrew the exact scan."""
+    return dg.define_asset_job(
+        name="promotion",
+        selection=dg.AssetSelection.assets(dg.AssetKey("search_index")),
+        executor_def=dg.in_process_executor,
+        description="Build the HNSW index of a large corpus beside what serves it, and flip.",
     )

@@ -7,10 +7,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import numpy as np
+import numpy.typing as npt
 import psycopg
 import pytest
 
-from resources.postgres import batches, chunks, claims, corpus_lock, items, pages, vectors
+from resources.postgres import batches, chunks, claims, corpus_lock, items, pages, promotions, vectors
 from resources.postgres.chunks import ChunkedVersion
 from resources.postgres.database import Database as PipelineDatabase
 from resources.postgres.items import ItemEnd
@@ -36,6 +37,12 @@ def pipeline(database: Database) -> Iterator[PipelineDatabase]:
     found = PipelineDatabase(database.pipeline_url)
     yield found
     found.close()
+
+
+def vector_of(chunk_hash: UUID) -> npt.NDArray[np.float32]:
+    """Return the unit vector that stands for a text here."""
+    vector = np.random.default_rng(chunk_hash.int % 2**64).normal(size=DIMENSION).astype(np.float32)
+    return vector / np.linalg.norm(vector)
 
 
 def claim_all(pipeline: PipelineDatabase) -> list[claims.ClaimedBatch]:
@@ -71,23 +78,21 @@ def store_document(pipeline: PipelineDatabase, batch: batches.Batch, body: bytes
             chunking_fp=CHUNKING_FP,
             versions=[ChunkedVersion(version=version, document=extracted(*texts)) for version in versions],
         )
-        rows = chunks.of_batch(
-            connection, batch_id=batch.batch_id, chunking_fp=CHUNKING_FP, relation=batch.serving.relation
-        )
+        relation = promotions.current(connection, batch.serving).relation
+        rows = chunks.of_batch(connection, batch_id=batch.batch_id, chunking_fp=CHUNKING_FP, relation=relation)
     return list({row.chunk_hash for row in rows if not row.is_stored})
 
 
 def embed_and_flip(
     pipeline: PipelineDatabase, batch: batches.Batch, hashes: list[UUID], item_ids: list[UUID], run_id: str = "run-1"
 ) -> list[items.EndedItem]:
-    unit = np.zeros(DIMENSION, dtype=np.float32)
-    unit[0] = 1.0
-    new = [NewVector(chunk_hash=each, caller_id="c_a", token_count=3, embedding=unit) for each in hashes]
+    new = [NewVector(chunk_hash=each, caller_id="c_a", token_count=3, embedding=vector_of(each)) for each in hashes]
     with pipeline.transaction() as connection:
         batches.fence(connection, batch_id=batch.batch_id, run_id=run_id)
         corpus_lock.share(connection, corpus_id=batch.corpus_id)
-        vectors.store(connection, corpus_id=batch.corpus_id, index=batch.serving, vectors=new)
-        flipped = vectors.flip(connection, batch_id=batch.batch_id, index=batch.serving, item_ids=item_ids)
+        serving = promotions.current(connection, batch.serving)
+        vectors.store(connection, corpus_id=batch.corpus_id, index=serving, vectors=new)
+        flipped = vectors.flip(connection, batch_id=batch.batch_id, index=serving, item_ids=item_ids)
         return items.end(
             connection,
             batch_id=batch.batch_id,

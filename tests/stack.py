@@ -98,6 +98,10 @@ def ended(client: Client, job_id: str, *, timeout_seconds: float = 120.0) -> Jso
     return poll(ask, f"the end of {job_id}", timeout_seconds=timeout_seconds)
 
 
+PROMOTE_ROWS = 100
+"""Corpora of this stack get an index of their own over so many chunks: more than most tests make."""
+
+
 @pytest.fixture(scope="session")
 def embedding_server() -> Iterator[EmbeddingServer]:
     """The stack's embedding server, in this process: tests break and heal it, and count what it saw."""
@@ -122,6 +126,8 @@ def running_stack(embedding_server: EmbeddingServer, **variables: str) -> Iterat
         "CIXML_HOME": str(root),
         "EMBEDDING_API_BASE_URL": embedding_server.base_url,
         "CIXML_FETCH__ALLOW_NETWORKS": json.dumps(["127.0.0.0/8"]),
+        "CIXML_SEARCH__PROMOTE_ROWS": str(PROMOTE_ROWS),
+        "CIXML_SEARCH__PROMOTE_QUIET_SECONDS": "0.5",
     } | variables
     try:
         up(home, given)

@@ -20,7 +20,8 @@ from resources.embedding.wire import MODEL_UNAVAILABLE, UNAUTHORIZED
 from resources.errors import EmbeddingRejectedError, EmbeddingUnavailableError
 from resources.orchestration.lease import observe
 from resources.orchestration.streams import EmbeddedTexts, VectorStream
-from resources.postgres import corpus_lock, vectors
+from resources.postgres import corpus_lock, promotions, vectors
+from resources.postgres.batches import IndexVersion
 from resources.postgres.items import EndedItem, ItemEnd
 from resources.postgres.vectors import FlippedItem, NewVector
 from resources.types import BatchKind, ItemStatus, Stage
@@ -88,20 +89,25 @@ class _Writer:
     ) -> None:
         if answer is None and not whole:
             return
-        lease, index = self._stream.lease, self._stream.index
+        lease = self._stream.lease
         with lease.transaction() as connection:
             corpus_lock.share(connection, corpus_id=lease.batch.corpus_id)
+            index = promotions.current(connection, self._stream.index)
             if answer is not None:
                 vectors.store(connection, corpus_id=lease.batch.corpus_id, index=index, vectors=self._rows(answer))
-            ended = self._end(connection, whole, failed or {})
+            ended = self._end(connection, index, whole, failed or {})
             fail_points.reach(fail_points.VECTORS_COPIED)
         self._count(answer, ended)
 
     def _end(
-        self, connection: Connection[TupleRow], whole: Sequence[UUID], failed: dict[UUID, EmbeddingRejectedError]
+        self,
+        connection: Connection[TupleRow],
+        index: IndexVersion,
+        whole: Sequence[UUID],
+        failed: dict[UUID, EmbeddingRejectedError],
     ) -> list[EndedItem]:
         lease = self._stream.lease
-        flipped = vectors.flip(connection, batch_id=lease.batch.batch_id, index=self._stream.index, item_ids=whole)
+        flipped = vectors.flip(connection, batch_id=lease.batch.batch_id, index=index, item_ids=whole)
         ends = [self._indexed(item) for item in flipped] + [_refused(*pair) for pair in failed.items()]
         return lease.end_items(connection, ends)
 

@@ -19,7 +19,7 @@ from resources.errors import (
 )
 from resources.orchestration.lease import Lease
 from resources.orchestration.vector_plan import VectorPlan
-from resources.postgres import chunks
+from resources.postgres import chunks, corpus_lock, promotions
 from resources.postgres.batches import IndexVersion
 from resources.postgres.chunks import BatchChunk, ChunkedVersion
 from resources.postgres.pages import FetchItem, VersionBody, VersionToChunk
@@ -112,11 +112,13 @@ class ChunksToEmbed:
     def rows(self) -> list[BatchChunk]:
         """Return every chunk, and whether its vector is stored."""
         with self.lease.reading() as connection:
+            corpus_lock.share(connection, corpus_id=self.lease.batch.corpus_id)
+            index = promotions.current(connection, self.index)
             return chunks.of_batch(
                 connection,
                 batch_id=self.lease.batch.batch_id,
-                chunking_fp=self.index.chunking_fp,
-                relation=self.index.relation,
+                chunking_fp=index.chunking_fp,
+                relation=index.relation,
             )
 
     def texts(self, hashes: Sequence[UUID]) -> list[str]:

@@ -1,6 +1,7 @@
 """The run tags the product sets and reads. No URL, page text or key ever goes into one: the UI shows them all."""
 
 BATCH = "cixml/batch"
+PROMOTION = "cixml/promotion"
 CORPUS = "cixml/corpus"
 QUEUE = "cixml/queue"
 PARTITION = "dagster/partition"

@@ -20,7 +20,7 @@ from resources.errors import ConfigurationError
 from resources.orchestration import tags
 from resources.orchestration.lease import Lease
 from resources.orchestration.runtime import Runtime, runtime
-from resources.postgres import batches, claims
+from resources.postgres import batches, claims, promotions
 from resources.postgres.batches import IndexVersion
 from resources.types import Corpus
 
@@ -28,7 +28,7 @@ _open_works: dict[str, RunWork] = {}
 
 
 class RunWork:
-    """The leases of one run. The first is the run's batch; a backfill of another model gets one of its own."""
+    """The leases of one run: the batch it was started for, one per model of a backfill, the index of a promotion."""
 
     def __init__(self, run: dg.DagsterRun, parts: Runtime) -> None:
         self._run = run
@@ -66,6 +66,19 @@ class RunWork:
     def serving(self) -> tuple[Corpus, IndexVersion]:
         """Return the run's corpus and the index version that answers its searches."""
         return self._corpus, self._index(None)
+
+    def build(self) -> tuple[Lease, IndexVersion] | None:
+        """Return the lease of the index that waits to be built; None: there is none, or another run builds it."""
+        settings = self._parts.settings.pipeline
+        with self._parts.database.transaction() as connection:
+            opened = promotions.open_build(
+                connection, corpus_id=self._corpus.id, run_id=self._run.run_id, lease_seconds=settings.lease_seconds
+            )
+            if opened is None:
+                return None
+            index = promotions.index_version(connection, index_version_id=opened.index_version_id)
+        lease = self._leases[f"index {opened.index_version_id}"] = self._lease(opened.batch_id)
+        return lease, index
 
     def close(self) -> None:
         """End every batch of the run, also after one failed to: its thread would renew the lease for ever."""

@@ -1,0 +1,368 @@
+"""A corpus that outgrew the exact scan moves to a relation of its own, whatever else happens to it meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import dagster as dg
+import numpy as np
+import psycopg
+import pytest
+from pgvector import HalfVector
+from pgvector.psycopg import register_vector
+from psycopg import errors
+
+from resources.orchestration import tags
+from resources.orchestration.lease import give_up
+from resources.orchestration.promotion import Promoted, promote
+from resources.orchestration.runtime import Runtime
+from resources.orchestration.work import RunWork
+from resources.postgres import batches, corpus_levels, promotions, stale_vectors
+from resources.postgres.database import Database as PipelineDatabase
+from resources.settings import PipelineSettings
+from resources.types import BatchState
+from tests.builders import make_corpus, make_job, make_worker
+from tests.database import Database
+from tests.rows import begin, claim_all, embed_and_flip, index, store_document, vector_of
+
+ROWS = 20
+Owner = psycopg.Connection[Any]
+
+
+@pytest.fixture
+def corpus(owner: Owner, pipeline: PipelineDatabase) -> UUID:
+    """A corpus of three documents with ten chunks each, one of them in all three: over the threshold."""
+    make_worker(owner)
+    corpus_id = make_corpus(owner)
+    for name in "abc":
+        make_job(owner, f"https://example.com/{name}")
+        index(pipeline, name.encode(), "shared by all", *(f"{name} {number}" for number in range(9)))
+    return corpus_id
+
+
+class Runs:
+    """Runs on one corpus, without Dagster around them."""
+
+    def __init__(self, database: Database) -> None:
+        self._settings = database.settings(search={"promote_rows": ROWS})
+        self.parts = Runtime(self._settings)
+
+    def work(self, partition_key: str, **more: str) -> RunWork:
+        run = dg.DagsterRun(job_name="promotion", run_id=str(uuid4()), tags={tags.PARTITION: partition_key} | more)
+        return RunWork(run, self.parts)
+
+    def promote(self, owner: Owner, corpus_id: UUID) -> Promoted | None:
+        row = owner.execute("SELECT partition_key FROM cixml.corpora WHERE id = %s", [corpus_id]).fetchone()
+        assert row
+        work = self.work(row[0])
+        try:
+            return promote(work)
+        finally:
+            work.close()
+
+
+@pytest.fixture
+def runs(database: Database) -> Iterator[Runs]:
+    found = Runs(database)
+    yield found
+    found.parts.database.close()
+
+
+def ask(pipeline: PipelineDatabase, corpus_id: UUID, rows: int = ROWS) -> bool:
+    with pipeline.transaction() as connection:
+        return promotions.ask(connection, corpus_id=corpus_id, promote_rows=rows)
+
+
+def due(pipeline: PipelineDatabase, *, quiet_seconds: float = 0.0, rows: int = ROWS) -> list[UUID]:
+    with pipeline.transaction() as connection:
+        found = promotions.due(connection, promote_rows=rows, quiet_seconds=quiet_seconds, limit=10)
+        return [each.index_version_id for each in found]
+
+
+def versions(owner: Owner, corpus_id: UUID) -> dict[str, str]:
+    """Return the state of the corpus's index versions by their kind."""
+    rows = owner.execute("SELECT kind, state FROM cixml.index_versions WHERE corpus_id = %s", [corpus_id])
+    return dict(rows.fetchall())
+
+
+def serving(owner: Owner, corpus_id: UUID) -> tuple[str, str]:
+    row = owner.execute(
+        "SELECT kind, relation FROM cixml.index_versions WHERE corpus_id = %s AND state = 'serving'", [corpus_id]
+    ).fetchone()
+    assert row
+    return row
+
+
+def hashes(owner: Owner, relation: str, corpus_id: UUID) -> set[UUID]:
+    rows = owner.execute(f"SELECT chunk_hash FROM cixml.{relation} WHERE corpus_id = %s".encode(), [corpus_id])
+    return {row[0] for row in rows}
+
+
+def live_hashes(owner: Owner, corpus_id: UUID) -> set[UUID]:
+    rows = owner.execute(
+        "SELECT k.chunk_hash FROM cixml.documents d JOIN cixml.chunk_sets s "
+        "ON s.document_version_id = d.live_version_id JOIN cixml.chunks k ON k.chunk_set_id = s.id "
+        "WHERE d.corpus_id = %s",
+        [corpus_id],
+    )
+    return {row[0] for row in rows}
+
+
+def assert_like_a_corpus_built_afresh(owner: Owner, pipeline: PipelineDatabase, corpus_id: UUID) -> None:
+    """Every live chunk has its own vector where the corpus is served, and the nearest are those of brute force."""
+    register_vector(owner)
+    _, relation = serving(owner, corpus_id)
+    live = live_hashes(owner, corpus_id)
+    assert live <= hashes(owner, relation, corpus_id)
+    truth = {each: vector_of(each) for each in live}
+    for probe in sorted(live)[:5]:
+        order = sorted(live, key=lambda each: -float(np.dot(truth[each], truth[probe])))[:5]
+        rows = owner.execute(
+            f"SELECT chunk_hash FROM cixml.{relation} WHERE corpus_id = %s AND chunk_hash = ANY (%s) "
+            "ORDER BY embedding <#> %s LIMIT 5".encode(),
+            [corpus_id, list(live), HalfVector(truth[probe])],
+        )
+        assert [row[0] for row in rows] == order
+    with pipeline.transaction() as connection:
+        found = corpus_levels.check(
+            connection, corpus_id=corpus_id, index=batches.serving_index(connection, corpus_id=corpus_id)
+        )
+    assert (found.chunks_without_vector, found.levels_agree) == (0, True)
+
+
+def test_a_corpus_over_the_threshold_moves_to_a_relation_of_its_own(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    _, shared = serving(owner, corpus)
+    other = make_job(owner, "https://example.com/a", corpus="other")
+    index(pipeline, b"x", "small")
+    promoted = runs.promote(owner, corpus)
+    assert promoted is not None
+    assert promoted.rows == 28
+    kind, own = serving(owner, corpus)
+    assert (kind, versions(owner, corpus)) == ("hnsw", {"exact": "retired", "hnsw": "serving"})
+    assert hashes(owner, shared, corpus) == set(), "its rows leave what it shared"
+    assert hashes(owner, shared, other.corpus_id) != set()
+    assert_like_a_corpus_built_afresh(owner, pipeline, corpus)
+    definition = owner.execute("SELECT indexdef FROM pg_indexes WHERE tablename = %s AND indexdef ~ 'hnsw'", [own])
+    assert "halfvec_ip_ops" in str(definition.fetchone())
+    assert owner.execute("SELECT count(*) FROM cixml.leases").fetchone() == (0,)
+    assert runs.promote(owner, corpus) is None, "once is enough"
+
+
+def test_a_callers_run_asks_and_leaves_the_build_to_a_run_of_its_own(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    make_job(owner, "https://example.com/d")
+    [claimed] = claim_all(pipeline)
+    work = runs.work(claimed.partition_key, **{tags.BATCH: str(claimed.batch_id)})
+    assert promote(work) is None
+    work.close()
+    assert versions(owner, corpus) == {"exact": "serving", "hnsw": "building"}
+    assert not ask(pipeline, corpus), "one at a time"
+
+
+def test_a_small_corpus_and_wide_vectors_are_told_apart_by_bytes(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID
+) -> None:
+    assert not ask(pipeline, corpus, rows=30)
+    owner.execute("UPDATE cixml.models SET dimension = 768")
+    assert ask(pipeline, corpus, rows=30)
+
+
+def test_a_build_waits_for_quiet_unless_the_scan_is_too_slow_to_wait(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID
+) -> None:
+    ask(pipeline, corpus)
+    assert due(pipeline, quiet_seconds=60) == []
+    assert len(due(pipeline, quiet_seconds=60, rows=5)) == 1
+    owner.execute("UPDATE cixml.corpus_levels SET changed_at = now() - interval '61 seconds'")
+    assert len(due(pipeline, quiet_seconds=60)) == 1
+
+
+def test_what_a_run_had_stored_before_the_flip_is_not_paid_again(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    """The run began on the exact index, stored half of its page there, and goes on in the new one."""
+    job = make_job(owner, "https://example.com/d")
+    batch = begin(pipeline, claim_all(pipeline)[0].batch_id)
+    owed = store_document(pipeline, batch, b"d", *(f"d {number}" for number in range(10)))
+    assert embed_and_flip(pipeline, batch, owed[:5], []) == []
+    assert runs.promote(owner, corpus) is not None
+    assert set(store_document(pipeline, batch, b"d")) == set(owed[5:])
+    assert len(embed_and_flip(pipeline, batch, owed[5:], job.item_ids)) == 1
+    assert_like_a_corpus_built_afresh(owner, pipeline, corpus)
+    assert hashes(owner, batch.serving.relation, corpus) == set()
+    paid = owner.execute("SELECT count(*) FROM cixml.usage_ledger").fetchone()
+    assert paid == (len(live_hashes(owner, corpus)),)
+
+
+def test_a_corpus_is_whole_after_a_promotion_under_ingest(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs, database: Database
+) -> None:
+    stopped = threading.Event()
+    written: list[int] = []
+
+    def ingest() -> None:
+        with psycopg.connect(database.owner_url, autocommit=True) as rows:
+            mine = PipelineDatabase(database.pipeline_url)
+            number = 0
+            while not stopped.is_set():
+                number += 1
+                make_job(rows, f"https://example.com/{number % 7}")
+                written.append(
+                    len(index(mine, f"{number}".encode(), "shared by all", f"n {number}", f"m {number % 9}"))
+                )
+            mine.close()
+
+    writer = threading.Thread(target=ingest)
+    writer.start()
+    try:
+        while sum(written) < 5:
+            stopped.wait(0.01)
+        promoted = runs.promote(owner, corpus)
+        after = len(written)
+        while len(written) < after + 5 and writer.is_alive():
+            stopped.wait(0.01)
+    finally:
+        stopped.set()
+        writer.join()
+    assert promoted is not None
+    assert len(written) >= after + 5, "writers go on after the flip"
+    assert serving(owner, corpus)[0] == "hnsw"
+    assert_like_a_corpus_built_afresh(owner, pipeline, corpus)
+
+
+def test_a_killed_build_is_begun_anew(owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs) -> None:
+    ask(pipeline, corpus)
+    with pipeline.transaction() as connection:
+        opened = promotions.open_build(connection, corpus_id=corpus, run_id="killed", lease_seconds=15)
+        assert opened
+        target = promotions.index_version(connection, index_version_id=opened.index_version_id)
+        promotions.make_relation(connection, index=target)
+        source = batches.serving_index(connection, corpus_id=corpus)
+        promotions.copy_missing(connection, corpus_id=corpus, source=source, target=target, limit=5)
+    assert due(pipeline) == [], "it is under work"
+    assert runs.promote(owner, corpus) is None, "another run does not touch it"
+    owner.execute("UPDATE cixml.batches SET lease_until = now() - interval '1 second' WHERE finished_at IS NULL")
+    with pipeline.transaction() as connection:
+        expired = batches.expired(connection)
+        assert expired
+        give_up(connection, expired.batch_id, BatchState.LOST, PipelineSettings())
+    assert due(pipeline) == [opened.index_version_id]
+    promoted = runs.promote(owner, corpus)
+    assert promoted is not None
+    assert promoted.rows == 28
+    assert_like_a_corpus_built_afresh(owner, pipeline, corpus)
+
+
+def test_a_run_killed_after_the_flip_is_cleared_up_after(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    _, shared = serving(owner, corpus)
+    runs.promote(owner, corpus)
+    _, own = serving(owner, corpus)
+    owner.execute(
+        "UPDATE cixml.index_versions SET released_at = NULL, state_changed_at = now() - interval '2 minutes' "
+        "WHERE state = 'retired'"
+    )
+    owner.execute(f"INSERT INTO cixml.{shared} SELECT * FROM cixml.{own}".encode())
+    assert len(due(pipeline)) == 1
+    assert runs.promote(owner, corpus) is None
+    assert hashes(owner, shared, corpus) == set()
+    assert due(pipeline) == []
+
+
+def test_a_retired_version_with_a_relation_of_its_own_is_dropped(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    runs.promote(owner, corpus)
+    _, own = serving(owner, corpus)
+    owner.execute("UPDATE cixml.index_versions SET state = 'retired' WHERE relation = %s", [own])
+    owner.execute("UPDATE cixml.index_versions SET state = 'serving' WHERE kind = 'exact'")
+    with pipeline.transaction() as connection:
+        [leftover] = promotions.leftovers(connection, corpus_id=corpus)
+        assert not promotions.clear_slice(connection, corpus_id=corpus, leftover=leftover)
+    assert owner.execute("SELECT to_regclass(%s)", [f"cixml.{own}"]).fetchone() == (None,)
+
+
+def test_a_corpus_with_a_lost_vector_stays_where_it_is(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    _, shared = serving(owner, corpus)
+    lost = min(live_hashes(owner, corpus))
+    owner.execute(f"DELETE FROM cixml.{shared} WHERE chunk_hash = %s".encode(), [lost])
+    with pytest.raises(dg.Failure, match="live chunks have no vector"):
+        runs.promote(owner, corpus)
+    assert versions(owner, corpus) == {"exact": "serving", "hnsw": "building"}
+    assert len(hashes(owner, shared, corpus)) == 27
+
+
+def test_a_sweep_waits_for_a_build_under_way(owner: Owner, pipeline: PipelineDatabase, corpus: UUID) -> None:
+    ask(pipeline, corpus)
+    make_job(owner, "https://example.com/a")
+    index(pipeline, b"new", "a new")
+
+    def queued() -> int:
+        with pipeline.transaction() as connection:
+            stale_vectors.sweep(connection, corpus_id=corpus)
+        row = owner.execute("SELECT count(*) FROM cixml.stale_hashes").fetchone()
+        assert row
+        return int(row[0])
+
+    with pipeline.transaction() as connection:
+        assert promotions.open_build(connection, corpus_id=corpus, run_id="builds", lease_seconds=15)
+    assert queued() == 10
+    owner.execute("DELETE FROM cixml.leases WHERE item_id IS NULL")
+    assert queued() == 0
+
+
+def test_the_flip_waits_for_a_writer_and_copies_what_it_wrote(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    job = make_job(owner, "https://example.com/d")
+    batch = begin(pipeline, claim_all(pipeline)[0].batch_id)
+    owed = store_document(pipeline, batch, b"d", "written during the build")
+    results: list[Promoted | None] = []
+    builder = threading.Thread(target=lambda: results.append(runs.promote(owner, corpus)))
+    with pipeline.transaction():
+        embed_and_flip(pipeline, batch, owed, job.item_ids)  # stays open, and so does its share of the lock
+        builder.start()
+        builder.join(timeout=1.0)
+        assert builder.is_alive(), "no flip without the lock"
+    builder.join(timeout=30)
+    assert results[0] is not None
+    assert_like_a_corpus_built_afresh(owner, pipeline, corpus)
+
+
+def test_the_owners_rights_are_lent_for_building_versions_alone(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, database: Database
+) -> None:
+    row = owner.execute("SELECT id FROM cixml.index_versions WHERE state = 'serving'").fetchone()
+    assert row
+    for statement in (
+        "SELECT cixml.make_own_relation(%s)",
+        "SELECT cixml.build_hnsw(%s, 16, 64)",
+        "SELECT cixml.drop_own_relation(%s)",
+    ):
+        with psycopg.connect(database.pipeline_url) as login, pytest.raises(errors.NoDataFound):
+            login.execute(statement.encode(), [row[0]])
+        with psycopg.connect(database.api_url) as login, pytest.raises(errors.InsufficientPrivilege):
+            login.execute(statement.encode(), [row[0]])
+
+
+def test_a_relation_of_its_own_shows_another_caller_nothing(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs, database: Database
+) -> None:
+    runs.promote(owner, corpus)
+    _, own = serving(owner, corpus)
+    with psycopg.connect(database.api_url, autocommit=True) as login:
+        for caller, seen in (("c_a", 28), ("c_b", 0), ("", 0)):
+            with login.transaction():
+                login.execute("SELECT set_config('cixml.caller_id', %s, true)", [caller])
+                assert login.execute(f"SELECT count(*) FROM cixml.{own}".encode()).fetchone() == (seen,)
+    forced = owner.execute("SELECT relforcerowsecurity FROM pg_class WHERE relname = %s", [own]).fetchone()
+    assert forced == (True,)

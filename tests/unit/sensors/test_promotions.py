@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from uuid import UUID
+
+import dagster as dg
+import pytest
+from dagster import DagsterInstance, DagsterRunStatus
+
+from resources.orchestration import tags
+from resources.postgres.promotions import DuePromotion
+from sensors.promotions import RETRY_SECONDS, next_run
+
+DUE = DuePromotion(index_version_id=UUID(int=7), partition_key="docs-1")
+
+
+@pytest.fixture
+def instance() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as found:
+        yield found
+
+
+def attempt(instance: DagsterInstance, status: DagsterRunStatus) -> str:
+    run_id = f"{len(instance.get_runs()):036d}"
+    run = dg.DagsterRun(job_name="promotion", run_id=run_id, status=status, tags={tags.PROMOTION: str(UUID(int=7))})
+    instance.add_run(run)
+    return run_id
+
+
+def test_the_first_attempt_is_a_run_of_the_corpus_in_nobodys_batch(instance: DagsterInstance) -> None:
+    request = next_run(instance, DUE, now=time.time())
+    assert request is not None
+    assert request.tags[tags.PARTITION] == "docs-1"
+    assert tags.BATCH not in request.tags
+    again = next_run(instance, DUE, now=time.time())
+    assert again is not None
+    assert again.run_key == request.run_key, "a repeated tick starts nothing twice"
+
+
+@pytest.mark.parametrize("status", [DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING])
+def test_one_run_at_a_time(instance: DagsterInstance, status: DagsterRunStatus) -> None:
+    attempt(instance, status)
+    assert next_run(instance, DUE, now=time.time()) is None
+
+
+def test_a_failed_attempt_is_followed_by_another_under_a_new_key_after_a_pause(instance: DagsterInstance) -> None:
+    first = next_run(instance, DUE, now=time.time())
+    run_id = attempt(instance, DagsterRunStatus.FAILURE)
+    assert next_run(instance, DUE, now=time.time()) is None
+    second = next_run(instance, DUE, now=time.time() + RETRY_SECONDS + 1)
+    assert first is not None
+    assert second is not None
+    assert second.run_key == f"promotion:{DUE.index_version_id}:{run_id}" != first.run_key
+
+
+def test_each_failed_attempt_doubles_the_pause(instance: DagsterInstance) -> None:
+    for _ in range(3):
+        attempt(instance, DagsterRunStatus.FAILURE)
+    assert next_run(instance, DUE, now=time.time() + 3 * RETRY_SECONDS) is None
+    assert next_run(instance, DUE, now=time.time() + 4 * RETRY_SECONDS + 1) is not None
