@@ -22,7 +22,7 @@ from resources.errors import (
 )
 from resources.postgres.corpora import ServingIndex, serving_index
 from resources.postgres.pool import Pool, connected
-from resources.postgres.search import Found, search_exact
+from resources.postgres.search import Found, search
 from resources.telemetry import metrics
 
 MOST_KNOWN_INDEXES = 10_000
@@ -84,9 +84,7 @@ class Searcher:
             vector = await self._vector(query, index)
             embedded = time.perf_counter()
             async with connected(self._pool) as connection:
-                found = await search_exact(
-                    connection, caller_id=caller_id, index=index, vector=vector.vector, top_k=top_k
-                )
+                found = await search(connection, caller_id=caller_id, index=index, vector=vector.vector, top_k=top_k)
             embed_seconds += embedded - started
             search_seconds += time.perf_counter() - embedded
             if found is not None:

@@ -55,6 +55,7 @@ class ServingIndex:
     chunking_fp: str
     relation: str
     kind: str
+    ef_search: int
     model: str
     fingerprint: str
     dimension: int

@@ -80,14 +80,17 @@ async def fetch_as(
     *,
     rows: AsyncRowFactory[Row],
     corpus_id: UUID | None = None,
+    ef_search: int | None = None,
 ) -> list[Row]:
-    """Run one reading statement as the caller, in one round trip.
+    """Run one reading statement as the caller, in one round trip. `ef_search` is for one that scans a graph.
 
     With `corpus_id` policies show that corpus alone, if the caller may see it: they are cheaper then. Up to the
-    pipeline's sync both statements are one transaction, so the setting is local to it.
+    pipeline's sync the statements are one transaction, so settings are local to it.
     """
     async with connection.pipeline():
         await connection.execute(query("set_caller"), [caller_id, corpus_id.hex if corpus_id else ""])
+        if ef_search is not None:
+            await connection.execute(query("set_graph_scan"), {"ef_search": str(ef_search)})
         cursor = connection.cursor(row_factory=rows)
         await cursor.execute(statement, parameters)
     return await cursor.fetchall()

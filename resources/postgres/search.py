@@ -1,4 +1,4 @@
-"""Exact search: the distance of every live chunk of a corpus to a query vector."""
+"""Search: the live chunks of a corpus nearest to a query vector, by an exact scan or by the corpus's own graph."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The hits, best first, and how many chunks were compared."""
+    """The hits, best first, and how many chunks there were to find."""
 
     hits: list[Hit]
     candidates: int
@@ -62,7 +62,7 @@ class _Row:
     metadata: dict[str, Any]
 
 
-async def search_exact(
+async def search(
     connection: AsyncConnection[TupleRow],
     *,
     caller_id: str,
@@ -70,7 +70,27 @@ async def search_exact(
     vector: npt.NDArray[np.float32],
     top_k: int,
 ) -> Found | None:
-    """Return min(top_k, live chunks) hits in one round trip; None when `index` no longer serves: look it up again."""
+    """Return min(top_k, live chunks) hits; None when `index` no longer serves: look it up again.
+
+    One round trip. A graph that was left before it gave enough is asked exactly: what is dead near the query, or does
+    not match, may use up its scan.
+    """
+    if index.kind == "hnsw":
+        found = await _search(connection, caller_id, index, vector, top_k, is_exact=False)
+        if found is None or len(found.hits) >= min(top_k, found.candidates):
+            return found
+    return await _search(connection, caller_id, index, vector, top_k, is_exact=True)
+
+
+async def _search(
+    connection: AsyncConnection[TupleRow],
+    caller_id: str,
+    index: ServingIndex,
+    vector: npt.NDArray[np.float32],
+    top_k: int,
+    *,
+    is_exact: bool,
+) -> Found | None:
     parameters = {
         "index_version": index.id,
         "corpus_id": index.corpus_id,
@@ -82,10 +102,11 @@ async def search_exact(
         rows = await fetch_as(
             connection,
             caller_id,
-            _statement(index.relation),
+            _statement("search_exact" if is_exact else "search_hnsw", index.relation),
             parameters,
             rows=class_row(_Row),
             corpus_id=index.corpus_id,
+            ef_search=None if is_exact else max(index.ef_search, top_k),
         )
     except errors.UndefinedTable:
         return None
@@ -97,8 +118,8 @@ async def search_exact(
 
 
 @lru_cache(maxsize=256)
-def _statement(relation: str) -> sql.Composed:
-    return sql.SQL(query("search_exact")).format(relation=sql.Identifier("cixml", relation))
+def _statement(name: str, relation: str) -> sql.Composed:
+    return sql.SQL(query(name)).format(relation=sql.Identifier("cixml", relation))
 
 
 def _hit(row: _Row, distance: float) -> Hit:

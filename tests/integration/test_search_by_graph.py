@@ -1,0 +1,182 @@
+"""Searches of a corpus with a graph of its own: complete, right, and going on while the index changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import dagster as dg
+import psycopg
+import pytest_asyncio
+from pgvector import HalfVector
+from pgvector.psycopg import register_vector_async
+
+from resources.membership import caller_id_of
+from resources.orchestration import tags
+from resources.orchestration.promotion import promote
+from resources.orchestration.runtime import Runtime
+from resources.orchestration.work import RunWork
+from resources.postgres.corpora import serving_index
+from resources.postgres.pool import connected
+from resources.postgres.queries import query, query_on
+from resources.postgres.search import Found, search
+from tests.api import ALICE, Api, index_document, running_api
+from tests.database import PEPPER, Database, PostgresServer
+from tests.fakes.embedding_server import _word_vector as word_vector
+
+DOCUMENTS, CHUNKS = 60, 10
+CALLER = caller_id_of(ALICE, PEPPER)
+Owner = psycopg.Connection[Any]
+
+
+@pytest_asyncio.fixture
+async def api(database: Database, tmp_path: Path) -> AsyncIterator[Api]:
+    """Alice's corpus of 600 chunks, searched exactly."""
+    settings = database.settings(api={"keys_file": tmp_path / "keys.json"})
+    async with running_api(settings) as found:
+        assert (await found.post("/v1/jobs", {"corpus": "docs", "urls": ["https://e.com/x"]})).status_code == 202
+        with psycopg.connect(database.pipeline_url) as rows:
+            for number in range(DOCUMENTS):
+                texts = [f"word{number} term{part} thing{number * CHUNKS + part}" for part in range(CHUNKS)]
+                index_document(rows, corpus="docs", owner=ALICE, url=f"https://e.com/{number}", texts=texts)
+        with psycopg.connect(database.owner_url) as owner:
+            owner.execute(
+                "INSERT INTO cixml.corpus_levels (corpus_id, chunking_fp, documents, chunks, tokens, digest) "
+                "SELECT corpus_id, chunking_fp, %s, %s, 1, 1 FROM cixml.index_versions",
+                [DOCUMENTS, DOCUMENTS * CHUNKS],
+            )
+        yield found
+
+
+def promote_now(database: Database, owner: Owner) -> None:
+    (key,) = owner.execute("SELECT partition_key FROM cixml.corpora").fetchone()  # type: ignore[misc]
+    parts = Runtime(database.settings(search={"promote_rows": 100}))
+    work = RunWork(dg.DagsterRun(job_name="promotion", run_id=str(uuid4()), tags={tags.PARTITION: key}), parts)
+    try:
+        assert promote(work) is not None
+    finally:
+        work.close()
+        parts.database.close()
+
+
+async def found(api: Api, text: str, top_k: int = 10) -> Found:
+    async with connected(api.app.state.services.pool) as connection:
+        index = await serving_index(connection, caller_id=CALLER, name="docs")
+        assert index
+        answer = await search(connection, caller_id=CALLER, index=index, vector=word_vector(text, 384), top_k=top_k)
+    assert answer
+    return answer
+
+
+async def test_the_graph_answers_what_the_scan_answered(api: Api, database: Database, owner: Owner) -> None:
+    probes = [f"word{number} term{number % CHUNKS}" for number in range(20)]
+    before = [await found(api, probe) for probe in probes]
+    await asyncio.to_thread(promote_now, database, owner)
+    body = (await api.post("/v1/corpora/docs/search", {"query": "word3 term5", "top_k": 5})).json()
+    assert (len(body["results"]), body["total_candidates"]) == (5, DOCUMENTS * CHUNKS)
+    same = 0
+    for probe, exact in zip(probes, before, strict=True):
+        by_graph = await found(api, probe)
+        assert len(by_graph.hits) == 10
+        assert [hit.score for hit in by_graph.hits] == sorted((hit.score for hit in by_graph.hits), reverse=True)
+        assert by_graph.hits[0].chunk_id == exact.hits[0].chunk_id
+        same += len({round(hit.score, 6) for hit in exact.hits} & {round(hit.score, 6) for hit in by_graph.hits})
+    assert same >= 0.98 * sum(len({round(hit.score, 6) for hit in exact.hits}) for exact in before)
+
+
+async def test_a_warm_connection_scans_the_graph_under_the_callers_policies(
+    api: Api, database: Database, owner: Owner
+) -> None:
+    """Twelve executions of the prepared statement: a generic plan would come from the sixth on."""
+    await asyncio.to_thread(promote_now, database, owner)
+    for _ in range(12):
+        assert len((await found(api, "word1 term1")).hits) == 10
+    owner.execute("ANALYZE")
+    async with connected(api.app.state.services.pool) as connection:
+        index = await serving_index(connection, caller_id=CALLER, name="docs")
+        assert index
+        async with connection.transaction():
+            await connection.execute(query("set_caller"), [CALLER, index.corpus_id.hex])
+            await connection.execute(query("set_graph_scan"), {"ef_search": "80"})
+            plan = await connection.execute(
+                b"EXPLAIN " + query_on("search_hnsw", index.relation).as_bytes(connection),
+                {
+                    "index_version": index.id,
+                    "corpus_id": index.corpus_id,
+                    "chunking_fp": index.chunking_fp,
+                    "vector": HalfVector(word_vector("word1", 384)),
+                    "top_k": 10,
+                },
+            )
+            lines = "\n".join(row[0] for row in await plan.fetchall())
+            shown = await connection.execute("SELECT current_setting('hnsw.iterative_scan')")
+            assert await shown.fetchone() == ("strict_order",)
+    assert f"{index.relation}_embedding_idx" in lines
+
+
+def bury(owner: Owner) -> None:
+    """Take all but two documents away; their vectors stay until a sweep comes."""
+    owner.execute(
+        "UPDATE cixml.documents SET deleted_at = now() WHERE url NOT IN ('https://e.com/58', 'https://e.com/59')"
+    )
+    owner.execute("UPDATE cixml.corpus_levels SET chunks = 20")
+
+
+async def test_what_is_dead_near_the_query_never_makes_an_answer_short(
+    api: Api, database: Database, owner: Owner
+) -> None:
+    await asyncio.to_thread(promote_now, database, owner)
+    bury(owner)
+    answer = await found(api, "word1 term1 thing11", top_k=15)
+    assert len(answer.hits) == 15
+    assert {hit.url for hit in answer.hits} == {"https://e.com/58", "https://e.com/59"}
+    assert len((await found(api, "word1 term1 thing11", top_k=100)).hits) == 20
+
+
+async def test_a_scan_that_is_cut_short_is_asked_exactly(
+    api: Api, database: Database, owner: Owner, postgres_server: PostgresServer
+) -> None:
+    await asyncio.to_thread(promote_now, database, owner)
+    bury(owner)
+    with psycopg.connect(postgres_server.superuser_url, autocommit=True) as superuser:
+        superuser.execute(f"ALTER DATABASE {database.name} SET hnsw.max_scan_tuples = 1".encode())
+    async with await psycopg.AsyncConnection.connect(database.api_url, autocommit=True) as connection:
+        await register_vector_async(connection)
+        index = await serving_index(connection, caller_id=CALLER, name="docs")
+        assert index
+        answer = await search(
+            connection, caller_id=CALLER, index=index, vector=word_vector("word1 term1 thing11", 384), top_k=15
+        )
+    assert answer
+    assert len(answer.hits) == 15
+
+
+async def test_searches_during_the_flip_are_whole_and_name_one_index(
+    api: Api, database: Database, owner: Owner
+) -> None:
+    truth = [hit.text for hit in (await found(api, "word7 term7 thing77", top_k=1)).hits]
+    stopped = asyncio.Event()
+    seen: dict[str, int] = {}
+
+    async def keep_searching() -> None:
+        while not stopped.is_set():
+            answer = await api.post("/v1/corpora/docs/search", {"query": "word7 term7 thing77", "top_k": 5})
+            assert answer.status_code == 200, answer.text
+            body = answer.json()
+            assert len(body["results"]) == 5
+            assert [body["results"][0]["text"]] == truth
+            version = body["query"]["index_version"]
+            seen[version] = seen.get(version, 0) + 1
+
+    searchers = [asyncio.create_task(keep_searching()) for _ in range(4)]
+    await asyncio.to_thread(promote_now, database, owner)
+    before = sum(seen.values())
+    while sum(seen.values()) < before + 20:
+        await asyncio.sleep(0.01)
+        assert not any(task.done() for task in searchers)
+    stopped.set()
+    await asyncio.gather(*searchers)
+    assert len(seen) == 2, "both indexes answered, one after the other"
