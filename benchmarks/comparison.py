@@ -28,6 +28,7 @@ _ROWS = (
     _Row("memory: peak PSS of all processes, MB", "memory.stack"),
     _Row("search: 8 clients p50, ms", "search.ms.p50"),
     _Row("search: 8 clients p99, ms", "search.ms.p99"),
+    _Row("search: CPU each, ms", "search.cpu.ms_each_all"),
     _Row("again: wall, s", "again.wall_s"),
     _Row("again: CPU a page, ms", "again.cpu.ms_each_all"),
     _Row("again: fetches", "again.site.fetches"),

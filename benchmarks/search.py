@@ -9,21 +9,25 @@ from itertools import repeat
 from uuid import uuid4
 
 from benchmarks.bulk import CORPUS
+from benchmarks.counters import Counters
 from benchmarks.errors import BenchmarkError
 from benchmarks.percentiles import spread
+from benchmarks.servers import Server, Site
 from benchmarks.system import Json, System
 
 CLIENTS = 8
 TOP_K = 10
 
 
-def measure(system: System, searches: int) -> Json:
+def measure(system: System, site: Site, gpu: Server, searches: int) -> Json:
     """Search with new words each time; one round of all clients goes before and does not count."""
     with ThreadPoolExecutor(CLIENTS) as clients:
         list(clients.map(_one, repeat(system, CLIENTS)))
+        before = Counters.read(system, site, gpu)
         begun = time.perf_counter()
         found = list(clients.map(_one, repeat(system, searches)))
         wall = time.perf_counter() - begun
+    used = Counters.read(system, site, gpu).since(before)
     print(f"{system.name}, search: {searches} in {wall:.2f} s", file=sys.stderr)
     return {
         "clients": CLIENTS,
@@ -32,6 +36,7 @@ def measure(system: System, searches: int) -> Json:
         "fewest_results": min(results for _, results in found),
         "searches_a_s": round(searches / wall, 1),
         "ms": spread([seconds for seconds, _ in found], 99),
+        "cpu": used.cpu_report(per=searches),
     }
 
 
