@@ -12,7 +12,7 @@ export UV_LINK_MODE ?= copy
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down test test-unit check bench lock
+.PHONY: help setup up down test test-unit check bench plots lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,9 +57,14 @@ check: setup ## Lint, types, import contracts, Dagster definitions
 bench: setup ## Measure the product against a mock GPU server; prints JSON
 	$(BIN)/python -m benchmarks
 
+plots: setup ## Draw growth.json, the output of python -m benchmarks.growth, into docs/images
+	$(UV) pip install --quiet --require-hashes -r requirements-plots.lock
+	$(BIN)/python -m benchmarks.growth.plot growth.json
+
 # No host, no command line and no comment goes into a lock, so it serves behind any mirror.
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 lock: setup ## Resolve requirements*.in anew
 	$(LOCK) requirements.in -o requirements.lock
 	$(LOCK) requirements-dev.in -o requirements-dev.lock
 	$(LOCK) requirements-bootstrap.in -o requirements-bootstrap.lock
+	$(LOCK) requirements-plots.in -o requirements-plots.lock

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from statistics import median
 
 
@@ -21,3 +22,14 @@ def spread(seconds: Sequence[float], share: int = 95) -> dict[str, float]:
         "max": max(seconds),
     }
     return {name: round(1000 * value, 1) for name, value in values.items()}
+
+
+def time_ms(action: Callable[[], object], *, times: int) -> dict[str, float]:
+    """Do it once to warm up, then `times`, one after another."""
+    action()
+    found: list[float] = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        action()
+        found.append(time.perf_counter() - begun)
+    return spread(found)

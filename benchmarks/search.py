@@ -1,4 +1,4 @@
-"""Searches of the bulk corpus by several clients at once, over HTTP, each with a query to embed."""
+"""Searches of one corpus by several clients at once, over HTTP, each with a query to embed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ CLIENTS = 8
 TOP_K = 10
 
 
-def measure(system: System, site: Site, gpu: Server, searches: int) -> Json:
+def measure(system: System, site: Site, gpu: Server, searches: int, *, corpus: str = CORPUS) -> Json:
     """Search with new words each time; one round of all clients goes before and does not count."""
     with ThreadPoolExecutor(CLIENTS) as clients:
-        list(clients.map(_one, repeat(system, CLIENTS)))
+        list(clients.map(_one, repeat(system, CLIENTS), repeat(corpus)))
         before = Counters.read(system, site, gpu)
         begun = time.perf_counter()
-        found = list(clients.map(_one, repeat(system, searches)))
+        found = list(clients.map(_one, repeat(system, searches), repeat(corpus)))
         wall = time.perf_counter() - begun
     used = Counters.read(system, site, gpu).since(before)
     print(f"{system.name}, search: {searches} in {wall:.2f} s", file=sys.stderr)
@@ -40,11 +40,11 @@ def measure(system: System, site: Site, gpu: Server, searches: int) -> Json:
     }
 
 
-def _one(system: System) -> tuple[float, int]:
+def _one(system: System, corpus: str) -> tuple[float, int]:
     """Return seconds and results. Raises BenchmarkError without any."""
     begun = time.perf_counter()
-    results = system.search(CORPUS, f"how is this done, {uuid4()}", top_k=TOP_K)
+    results = system.search(corpus, f"how is this done, {uuid4()}", top_k=TOP_K)
     seconds = time.perf_counter() - begun
     if not results:
-        raise BenchmarkError(f"{system.name}: a search of the bulk corpus found nothing")
+        raise BenchmarkError(f"{system.name}: a search of {corpus} found nothing")
     return seconds, results

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 import psycopg
 
 from benchmarks.counters import Counters
-from benchmarks.growth.timing import Json, spread
+from benchmarks.growth import MODEL
 from benchmarks.pages import Page
-from benchmarks.product import MODEL, Product
-from benchmarks.servers import Server
+from benchmarks.percentiles import spread
+from benchmarks.product import Product
+from benchmarks.servers import Server, Site
+from benchmarks.system import Json
 from cixml.embedded.environment import read_env_file
 
 _GAP_SECONDS = 0.3
@@ -36,7 +38,7 @@ SELECT 'corpora', 'corpus-' || n FROM generate_series(%(first)s::int, %(last)s::
 """
 
 
-def measure(product: Product, site: Server, gpu: Server, pages: Sequence[Page], sizes: Sequence[int]) -> list[Json]:
+def measure(product: Product, site: Site, gpu: Server, pages: Sequence[Page], sizes: Sequence[int]) -> list[Json]:
     """Make corpora up to each size; then index each page of an equal share of `pages`, one job a page."""
     values = read_env_file(product.home)
     dagster_url = values["CIXML_DAGSTER__DATABASE_URL"].replace("postgresql+psycopg2://", "postgresql://", 1)
@@ -61,12 +63,12 @@ def measure(product: Product, site: Server, gpu: Server, pages: Sequence[Page], 
     return found
 
 
-def _latency(product: Product, site: Server, gpu: Server, pages: Sequence[Page]) -> Json:
+def _latency(product: Product, site: Site, gpu: Server, pages: Sequence[Page]) -> Json:
     before = Counters.read(product, site, gpu)
     taken: list[float] = []
     for page in pages:
-        outcome = product.run_job("growth-pages", [site.url + page.path], poll_seconds=0.004, timeout_seconds=120)
-        taken.append(outcome.searchable_seconds * 1000)
+        outcome = product.run_job("growth-pages", [site.url_of(page.path)], poll_seconds=0.004, timeout_seconds=120)
+        taken.append(outcome.searchable_seconds)
         time.sleep(_GAP_SECONDS)
-    cpu = Counters.read(product, site, gpu).cpu_since(before, per=len(pages))
+    cpu = Counters.read(product, site, gpu).since(before).cpu_report(per=len(pages))
     return {"submit_to_searchable_ms": spread(taken), "cpu_ms_a_job": cpu["ms_each_all"]}

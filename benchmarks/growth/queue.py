@@ -14,8 +14,10 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from benchmarks.growth.timing import Json, time_ms
-from benchmarks.product import MODEL, Product
+from benchmarks.growth import MODEL
+from benchmarks.percentiles import time_ms
+from benchmarks.product import Product
+from benchmarks.system import Json
 from cixml import keys
 from cixml.embedded.environment import read_env_file
 from cixml.embedded.state import load_kept

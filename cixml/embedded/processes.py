@@ -82,7 +82,7 @@ def python_programs(values: Mapping[str, str]) -> list[Program]:
         _python(
             "webserver", "dagster_webserver", "-h", "127.0.0.1", "-p", webserver_port, "-w", workspace, stop_seconds=5
         ),
-        _python("daemon", "dagster._daemon", "run", "-w", workspace, stop_seconds=10),
+        _python("daemon", "dagster._daemon", "run", "-w", workspace, stop_seconds=5),
         _python("lifeline", "resources.orchestration.lifeline"),
         # Only the main process gets the signal: it lets its children finish their runs.
         _python("worker", "resources.orchestration.worker", stops_as_group=False),
