@@ -36,7 +36,13 @@ def _outcomes(stream: ChunkStream, pages: Iterable[PageToChunk]) -> Iterator[Chu
     parts = runtime()
     width = (parts.settings.extractor.processes or os.cpu_count() or 1) + 1
     source = (page for page in pages if stream.interruption is None)
-    for result in parts.loop.map(source, lambda page: _outcome(stream.index, page), width=width):
+    results = parts.loop.map(
+        source,
+        lambda page: _outcome(stream.index, page),
+        width=width,
+        wanted=lambda page: stream.lease.wants(page.version.item_id),
+    )
+    for result in results:
         if isinstance(result, ExtractorUnavailableError):
             stream.interruption = result  # what is left waits: the extractor comes back
         else:

@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from threading import Thread
 from typing import Any, TypeVar
 
+LOOK_SECONDS = 0.25
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -26,24 +27,41 @@ class BackgroundLoop:
         """Run to the end and return the result, or raise what it raised."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
-    def map(self, source: Iterable[T], work: Callable[[T], Coroutine[Any, Any, R]], *, width: int) -> Iterator[R]:
+    def map(
+        self,
+        source: Iterable[T],
+        work: Callable[[T], Coroutine[Any, Any, R]],
+        *,
+        width: int,
+        wanted: Callable[[T], bool] = lambda _: True,
+    ) -> Iterator[R]:
         """Yield `work(item)` for each item as it ends, `width` at once.
 
         `source` is read on the caller's thread, when there is room for the next item. What `work` raises is raised
-        here; a consumer that stops early cancels what is under way.
+        here; a consumer that stops early cancels what is under way. An item that is not `wanted` is not started, and
+        cancelled within LOOK_SECONDS once it is no longer wanted: nothing is yielded for it.
         """
-        pending: set[Future[R]] = set()
+        pending: dict[Future[R], T] = {}
         try:
             for item in source:
-                pending.add(asyncio.run_coroutine_threadsafe(work(item), self._loop))
-                if len(pending) >= width:
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        yield future.result()
+                if not wanted(item):
+                    continue
+                pending[asyncio.run_coroutine_threadsafe(work(item), self._loop)] = item
+                while len(pending) >= width:
+                    yield from _ended(pending, wanted)
             while pending:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
+                yield from _ended(pending, wanted)
         finally:
             for future in pending:
                 future.cancel()
+
+
+def _ended(pending: dict[Future[R], T], wanted: Callable[[T], bool]) -> Iterator[R]:
+    """Wait a moment; yield the results that came, and forget what is no longer wanted."""
+    done, _ = wait(pending, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
+    for future in done:
+        del pending[future]
+        yield future.result()
+    for future in [future for future, item in pending.items() if not wanted(item)]:
+        del pending[future]
+        future.cancel()

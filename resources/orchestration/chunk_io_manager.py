@@ -101,7 +101,8 @@ def _wait_for_extractor(stream: ChunkStream) -> int:
             connection, batch_id=lease.batch.batch_id, chunking_fp=stream.index.chunking_fp
         )
         waiting = [version.item_id for version in versions if version.item_id is not None]
-        lease.release(connection, waiting, delay_seconds=error.retry_after_seconds, reason=error.code)
+        ended = lease.release(connection, waiting, delay_seconds=error.retry_after_seconds, reason=error.code)
+    observe(ended)
     return len(waiting)
 
 

@@ -48,7 +48,13 @@ def _answers(parts: Runtime, chunks: ChunksToEmbed, model: Model, stream: Vector
     )
     source = ((hashes, chunks.texts(hashes)) for hashes in packs if stream.interruption is None)
     client = parts.embedding(model)
-    for result in parts.loop.map(source, lambda item: _embed(client, *item), width=settings.concurrency):
+    results = parts.loop.map(
+        source,
+        lambda item: _embed(client, *item),
+        width=settings.concurrency,
+        wanted=lambda item: stream.plan.is_wanted(item[0], by=chunks.lease.wants),
+    )
+    for result in results:
         if isinstance(result, EmbeddingUnavailableError):
             stream.interruption = result  # what is under way still comes: it is paid for
         else:

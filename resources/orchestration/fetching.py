@@ -29,7 +29,9 @@ class FetchResource(dg.ConfigurableResource[Any]):
         source = (item for item in items if not stopped.is_set())
         outcomes: Iterator[FetchOutcome] = iter(())
         if items:
-            outcomes = runtime().loop.map(source, _fetch, width=FETCHES_AT_ONCE)
+            outcomes = runtime().loop.map(
+                source, _fetch, width=FETCHES_AT_ONCE, wanted=lambda item: lease.wants(item.item_id)
+            )
         return FetchStream(lease=lease, items=items, outcomes=outcomes, stopped=stopped)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
+from operator import attrgetter
 from uuid import UUID
 
 from psycopg import Connection
@@ -20,6 +22,8 @@ from resources.settings import PipelineSettings
 from resources.telemetry import metrics
 from resources.types import BatchState, ItemStatus, Stage
 
+WRITE_WAIT_SECONDS = 1.0
+_attempts = attrgetter("attempts")
 logger = logging.getLogger("cixml.lease")
 
 
@@ -34,6 +38,8 @@ class Lease:
         self._database = database
         self._heartbeat = heartbeat
         self._settings = settings
+        self._dropped: frozenset[UUID] = frozenset()
+        self._writing = threading.Lock()
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._renew, name=f"cixml-lease-{batch.batch_id}", daemon=True)
         self._thread.start()
@@ -41,8 +47,7 @@ class Lease:
     @contextmanager
     def transaction(self) -> Iterator[Connection[TupleRow]]:
         """Open a fenced transaction. Raises LeaseLostError when another attempt owns the batch: nothing is written."""
-        with self._database.transaction() as connection:
-            batches.fence(connection, batch_id=self.batch.batch_id, run_id=self.run_id)
+        with self._writing, self._fenced(self._database) as connection:
             yield connection
 
     @contextmanager
@@ -50,6 +55,14 @@ class Lease:
         """Open a transaction that only reads."""
         with self._database.transaction() as connection:
             yield connection
+
+    def wants(self, item_id: UUID | None) -> bool:
+        """Return whether to go on with an item: False once its job was cancelled. None stands for a backfill's."""
+        return item_id not in self._dropped
+
+    def lock_jobs(self, connection: Connection[TupleRow], item_ids: Iterable[UUID]) -> None:
+        """Lock the items' jobs at once, for a transaction that both ends and releases; see `items.lock_jobs`."""
+        items.lock_jobs(connection, item_ids)
 
     def end_items(self, connection: Connection[TupleRow], ends: Sequence[ItemEnd]) -> list[EndedItem]:
         """End items in the caller's transaction; `observe` the result after it has committed."""
@@ -63,9 +76,9 @@ class Lease:
         delay_seconds: float = 0.0,
         reason: str | None = None,
         counts_attempt: bool = False,
-    ) -> None:
-        """Give items back to the queue; see `items.release`."""
-        items.release(
+    ) -> list[EndedItem]:
+        """Give items back to the queue; see `items.release`. Returns those that were cancelled, to `observe`."""
+        return items.release(
             connection,
             batch_id=self.batch.batch_id,
             item_ids=item_ids,
@@ -92,22 +105,50 @@ class Lease:
         finally:
             self._heartbeat.close()
 
+    @contextmanager
+    def _fenced(self, database: Database) -> Iterator[Connection[TupleRow]]:
+        with database.transaction() as connection:
+            batches.fence(connection, batch_id=self.batch.batch_id, run_id=self.run_id)
+            yield connection
+
     def _renew(self) -> None:
         while not self._is_over.wait(self._settings.heartbeat_seconds):
             try:
-                with self._heartbeat.session() as connection:
-                    is_ours = batches.beat(
-                        connection,
-                        batch_id=self.batch.batch_id,
-                        run_id=self.run_id,
-                        lease_seconds=self._settings.lease_seconds,
-                    )
+                is_ours = self._beat()
+                self._drop_cancelled()
             except DatabaseUnavailableError as error:
                 logger.warning("batch %s: a heartbeat is missed: %s", self.batch.batch_id, error)
                 continue
+            except LeaseLostError:
+                is_ours = False
             if not is_ours:
                 logger.warning("batch %s is lost: the next write will say so", self.batch.batch_id)
                 return
+
+    def _beat(self) -> bool:
+        with self._heartbeat.session() as connection:
+            return batches.beat(
+                connection,
+                batch_id=self.batch.batch_id,
+                run_id=self.run_id,
+                lease_seconds=self._settings.lease_seconds,
+            )
+
+    def _drop_cancelled(self) -> None:
+        """End the items whose jobs were cancelled, between two transactions of the run: they lock the same rows."""
+        with self._heartbeat.session() as connection:
+            if not items.cancelled(connection, batch_id=self.batch.batch_id):
+                return
+        if not self._writing.acquire(timeout=WRITE_WAIT_SECONDS):
+            return  # the run is in the middle of a long one: the next beat tries again
+        try:
+            with self._fenced(self._heartbeat) as connection:
+                ended = items.end_cancelled(connection, batch_id=self.batch.batch_id)
+        finally:
+            self._writing.release()
+        self._dropped |= {item.item_id for item in ended}
+        observe(ended)
+        logger.info("batch %s: %s items were cancelled", self.batch.batch_id, len(ended))
 
 
 def give_up(
@@ -118,8 +159,10 @@ def give_up(
     The try that `begin` counted stays counted; a claim that no run began has counted none.
     """
     open_items = batches.open_items(connection, batch_id=batch_id)
+    items.lock_jobs(connection, [item.item_id for item in open_items])
+    ended = items.end_cancelled(connection, batch_id=batch_id)
     exhausted = [item for item in open_items if item.attempts >= settings.max_attempts]
-    ended = items.end(
+    ended += items.end(
         connection,
         batch_id=batch_id,
         ends=[
@@ -136,16 +179,15 @@ def give_up(
             for item in exhausted
         ],
     )
-    for item in open_items:
-        if item not in exhausted:
-            items.release(
-                connection,
-                batch_id=batch_id,
-                item_ids=[item.item_id],
-                delay_seconds=0.0 if item.attempts <= 1 else min(60.0, 2.0**item.attempts),
-                reason=None,
-                counts_attempt=True,
-            )
+    for attempts, group in groupby(sorted(open_items, key=_attempts), key=_attempts):
+        items.release(
+            connection,
+            batch_id=batch_id,
+            item_ids=[item.item_id for item in group],
+            delay_seconds=0.0 if attempts <= 1 else min(60.0, 2.0**attempts),
+            reason=None,
+            counts_attempt=True,
+        )
     batches.finish(connection, batch_id=batch_id, state=state)
     return ended
 

@@ -16,7 +16,7 @@ from resources.orchestration.lease import observe
 from resources.orchestration.streams import FetchOutcome, FetchStream, PageToChunk
 from resources.orchestration.work import work_of
 from resources.postgres import pages
-from resources.postgres.items import ItemEnd
+from resources.postgres.items import EndedItem, ItemEnd
 from resources.settings import Settings
 from resources.telemetry import metrics
 from resources.types import ItemStatus, Stage
@@ -111,9 +111,11 @@ def _store(stream: FetchStream, group: Sequence[FetchOutcome], settings: Setting
         pages.store_pages(connection, new)
         for outcome in ends:
             _touch(outcome, connection)
-        for outcome in retries:
-            _retry(stream, outcome, connection)
+        delays = [_hold_host(outcome, connection) for outcome in retries]
+        stream.lease.lock_jobs(connection, [outcome.item.item_id for outcome in (*ends, *retries)])
         ended = stream.lease.end_items(connection, [_end(outcome) for outcome in ends])
+        for outcome, delay in zip(retries, delays, strict=True):
+            ended += _retry(stream, outcome, delay, connection)
         fail_points.reach(fail_points.PAGES_STORED)
     observe(ended)
     return counts
@@ -156,16 +158,23 @@ def _touch(outcome: FetchOutcome, connection: Connection[TupleRow]) -> None:
         pages.touch(connection, item=outcome.item, checked_at=outcome.page.fetched_at)
 
 
-def _retry(stream: FetchStream, outcome: FetchOutcome, connection: Connection[TupleRow]) -> None:
-    """Put an item back with full jitter (RFC 9110 Retry-After first); hold its host when the host asked for it."""
+def _hold_host(outcome: FetchOutcome, connection: Connection[TupleRow]) -> float:
+    """Return the seconds before the next try: full jitter, but RFC 9110 Retry-After first, which holds the host."""
     error = outcome.error
     assert error is not None
     delay = random.uniform(0.5, min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2.0**outcome.item.attempts))  # noqa: S311
     if error.retry_after_seconds is not None:
         delay = max(delay, min(error.retry_after_seconds, RETRY_CAP_SECONDS))
         pages.hold_host(connection, item_id=outcome.item.item_id, seconds=delay, reason=error.code)
-    stream.lease.release(
-        connection, [outcome.item.item_id], delay_seconds=delay, reason=error.code, counts_attempt=True
+    return delay
+
+
+def _retry(
+    stream: FetchStream, outcome: FetchOutcome, delay: float, connection: Connection[TupleRow]
+) -> list[EndedItem]:
+    assert outcome.error is not None
+    return stream.lease.release(
+        connection, [outcome.item.item_id], delay_seconds=delay, reason=outcome.error.code, counts_attempt=True
     )
 
 
@@ -186,4 +195,5 @@ def _release_unstarted(stream: FetchStream, counts: Counter[str]) -> None:
     counts["released"] = len(unstarted)
     if unstarted:
         with stream.lease.transaction() as connection:
-            stream.lease.release(connection, unstarted, reason="turn_over")
+            ended = stream.lease.release(connection, unstarted, reason="turn_over")
+        observe(ended)

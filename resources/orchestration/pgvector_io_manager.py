@@ -151,12 +151,13 @@ class _Writer:
         self.counts["waiting"] = len(waiting)
         if error is not None and waiting:
             with self._stream.lease.transaction() as connection:
-                self._stream.lease.release(
+                ended = self._stream.lease.release(
                     connection,
                     waiting,
                     delay_seconds=_wait_seconds(error),
                     reason=error.code,
                 )
+            observe(ended)
 
 
 def _wait_seconds(error: EmbeddingUnavailableError) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -76,6 +76,10 @@ class VectorPlan:
                 if self._missing.pop(item_id, None) is not None:
                     failed[item_id] = error
         return failed
+
+    def is_wanted(self, hashes: Iterable[UUID], *, by: Callable[[UUID | None], bool]) -> bool:
+        """Return whether a text is still owed to an item that is wanted, or to a backfill, which has none."""
+        return any(by(item_id) for chunk_hash in hashes for item_id in self._items_of.get(chunk_hash) or (None,))
 
     def unfinished(self) -> Sequence[UUID]:
         """Return the items that still wait."""

@@ -18,9 +18,9 @@ from pydantic import PrivateAttr
 from resources import fail_points
 from resources.errors import ConfigurationError
 from resources.orchestration import tags
-from resources.orchestration.lease import Lease
+from resources.orchestration.lease import Lease, observe
 from resources.orchestration.runtime import Runtime, runtime
-from resources.postgres import batches, claims, promotions
+from resources.postgres import batches, claims, items, promotions
 from resources.postgres.batches import IndexVersion
 from resources.types import Corpus
 
@@ -90,6 +90,8 @@ class RunWork:
         settings = self._parts.settings.pipeline
         with self._parts.database.transaction() as connection:
             batches.begin(connection, batch_id=batch_id, run_id=self._run.run_id, lease_seconds=settings.lease_seconds)
+            ended = items.end_cancelled(connection, batch_id=batch_id)
+        observe(ended)
         fail_points.reach(fail_points.BATCH_BEGUN)
         self._leases[None] = self._lease(batch_id)
 

@@ -1,4 +1,8 @@
-"""The items of a batch: how one ends, waits or goes back to the queue. The caller's transaction is fenced."""
+"""The items of a batch: how one ends, waits, goes back to the queue or is cancelled. The transaction is fenced.
+
+Jobs are locked before their items, in the order of their ids: `lock_jobs` first where a transaction does several of
+these, and after every write of shared content, so that no two transactions wait for each other crosswise.
+"""
 
 from __future__ import annotations
 
@@ -49,12 +53,17 @@ class EndedItem:
     age_seconds: float
 
 
+def lock_jobs(connection: Connection[TupleRow], item_ids: Iterable[UUID]) -> None:
+    """Lock the jobs of these items to the end of the transaction: none of them is cancelled or ended meanwhile."""
+    connection.execute(query("lock_jobs_of_items"), {"item_ids": list(item_ids)})
+
+
 def end(connection: Connection[TupleRow], *, batch_id: UUID, ends: Iterable[ItemEnd]) -> list[EndedItem]:
     """End items of this batch, and the jobs whose last items they were. Items it does not lease are left alone."""
     ends = list(ends)
     if not ends:
         return []
-    connection.execute(query("lock_jobs_of_items"), {"item_ids": [item.item_id for item in ends]})
+    lock_jobs(connection, (item.item_id for item in ends))
     with connection.cursor(row_factory=class_row(EndedItem)) as cursor:
         return cursor.execute(
             query("end_items"), {"batch_id": batch_id, "ends": Jsonb([_plain(item) for item in ends])}
@@ -69,22 +78,49 @@ def release(
     delay_seconds: float,
     reason: str | None,
     counts_attempt: bool,
-) -> None:
+) -> list[EndedItem]:
     """Give items back to the queue, ready after `delay_seconds`, to start where they stood.
 
     `reason` is what the caller sees as `waiting_reason`; a wait for a breaker, a host or others costs no attempt.
+    Items of a job that is being cancelled end instead, and are returned.
     """
-    if item_ids:
-        connection.execute(
-            query("release_items"),
-            {
-                "batch_id": batch_id,
-                "item_ids": list(item_ids),
-                "delay_seconds": delay_seconds,
-                "reason": reason,
-                "refund": 0 if counts_attempt else 1,
-            },
-        )
+    if not item_ids:
+        return []
+    lock_jobs(connection, item_ids)
+    ended = end_cancelled(connection, batch_id=batch_id, item_ids=item_ids)
+    connection.execute(
+        query("release_items"),
+        {
+            "batch_id": batch_id,
+            "item_ids": list(item_ids),
+            "delay_seconds": delay_seconds,
+            "reason": reason,
+            "refund": 0 if counts_attempt else 1,
+        },
+    )
+    return ended
+
+
+def cancelled(
+    connection: Connection[TupleRow], *, batch_id: UUID, item_ids: Sequence[UUID] | None = None
+) -> list[UUID]:
+    """Return the items of this batch (or these of them) whose job is being cancelled."""
+    rows = connection.execute(
+        query("cancelled_items"), {"batch_id": batch_id, "item_ids": None if item_ids is None else list(item_ids)}
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def end_cancelled(
+    connection: Connection[TupleRow], *, batch_id: UUID, item_ids: Sequence[UUID] | None = None
+) -> list[EndedItem]:
+    """End the items of this batch (or these of them) whose job is being cancelled, and return them."""
+    found = cancelled(connection, batch_id=batch_id, item_ids=item_ids)
+    return end(
+        connection,
+        batch_id=batch_id,
+        ends=[ItemEnd(item_id=item_id, status=ItemStatus.CANCELLED) for item_id in found],
+    )
 
 
 def _plain(item: ItemEnd) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
 from resources.postgres.batches import IndexVersion
+from resources.postgres.items import lock_jobs
 from resources.postgres.queries import query, query_on
 
 
@@ -55,9 +56,13 @@ def store(
 def flip(
     connection: Connection[TupleRow], *, batch_id: UUID, index: IndexVersion, item_ids: Sequence[UUID]
 ) -> list[FlippedItem]:
-    """Make the items' documents live where every chunk has its vector, and return those, not the others."""
+    """Make the items' documents live where every chunk has its vector, and return those, not the others.
+
+    Their jobs are locked first: nothing of a job goes live once its cancelling has ended the item.
+    """
     if not item_ids:
         return []
+    lock_jobs(connection, item_ids)
     with connection.cursor(row_factory=class_row(FlippedItem)) as cursor:
         return cursor.execute(
             query_on("flip_documents", index.relation),

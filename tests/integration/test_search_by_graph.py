@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,7 +12,6 @@ from uuid import uuid4
 import dagster as dg
 import psycopg
 import pytest_asyncio
-from pgvector import HalfVector
 from pgvector.psycopg import register_vector_async
 
 from resources.membership import caller_id_of
@@ -21,7 +21,6 @@ from resources.orchestration.runtime import Runtime
 from resources.orchestration.work import RunWork
 from resources.postgres.corpora import serving_index
 from resources.postgres.pool import connected
-from resources.postgres.queries import query, query_on
 from resources.postgres.search import Found, search
 from tests.api import ALICE, Api, index_document, running_api
 from tests.database import PEPPER, Database, PostgresServer
@@ -87,34 +86,37 @@ async def test_the_graph_answers_what_the_scan_answered(api: Api, database: Data
     assert same >= 0.98 * sum(len({round(hit.score, 6) for hit in exact.hits}) for exact in before)
 
 
-async def test_a_warm_connection_scans_the_graph_under_the_callers_policies(
+@asynccontextmanager
+async def connection_of_its_own(database: Database) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    connect = psycopg.AsyncConnection.connect(database.api_url, autocommit=True, prepare_threshold=0)
+    async with await connect as connection:
+        await register_vector_async(connection)
+        yield connection
+
+
+async def test_every_execution_of_the_prepared_statement_scans_the_graph(
     api: Api, database: Database, owner: Owner
 ) -> None:
-    """Twelve executions of the prepared statement: a generic plan would come from the sixth on."""
+    """From the sixth on a prepared statement may get a plan for any values: it must not be one that reads it all."""
     await asyncio.to_thread(promote_now, database, owner)
-    for _ in range(12):
-        assert len((await found(api, "word1 term1")).hits) == 10
-    owner.execute("ANALYZE")
-    async with connected(api.app.state.services.pool) as connection:
+    async with connection_of_its_own(database) as connection:
         index = await serving_index(connection, caller_id=CALLER, name="docs")
         assert index
-        async with connection.transaction():
-            await connection.execute(query("set_caller"), [CALLER, index.corpus_id.hex])
-            await connection.execute(query("set_graph_scan"), {"ef_search": "80"})
-            plan = await connection.execute(
-                b"EXPLAIN " + query_on("search_hnsw", index.relation).as_bytes(connection),
-                {
-                    "index_version": index.id,
-                    "corpus_id": index.corpus_id,
-                    "chunking_fp": index.chunking_fp,
-                    "vector": HalfVector(word_vector("word1", 384)),
-                    "top_k": 10,
-                },
+        for number in range(12):
+            answer = await search(
+                connection, caller_id=CALLER, index=index, vector=word_vector(f"word{number}", 384), top_k=10
             )
-            lines = "\n".join(row[0] for row in await plan.fetchall())
-            shown = await connection.execute("SELECT current_setting('hnsw.iterative_scan')")
-            assert await shown.fetchone() == ("strict_order",)
-    assert f"{index.relation}_embedding_idx" in lines
+            assert answer
+            assert len(answer.hits) == 10
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        plans = await connection.execute(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE '%OFFSET 0%'"
+        )
+        assert await plans.fetchone() == (12, 0)
+    scans = owner.execute(
+        "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = %s", [f"{index.relation}_embedding_idx"]
+    )
+    assert scans.fetchone() == (12,)
 
 
 def bury(owner: Owner) -> None:
@@ -143,8 +145,7 @@ async def test_a_scan_that_is_cut_short_is_asked_exactly(
     bury(owner)
     with psycopg.connect(postgres_server.superuser_url, autocommit=True) as superuser:
         superuser.execute(f"ALTER DATABASE {database.name} SET hnsw.max_scan_tuples = 1".encode())
-    async with await psycopg.AsyncConnection.connect(database.api_url, autocommit=True) as connection:
-        await register_vector_async(connection)
+    async with connection_of_its_own(database) as connection:
         index = await serving_index(connection, caller_id=CALLER, name="docs")
         assert index
         answer = await search(

@@ -1,10 +1,15 @@
 -- By the graph: vectors come nearest first, and the scan goes on until enough of them belong to live chunks, up to
 -- hnsw.max_scan_tuples. A filter belongs inside too, on documents and chunks, never after the LIMIT. Rows as search_exact's.
-WITH winners AS MATERIALIZED (
-    SELECT live.*, e.embedding <#> %(vector)b AS distance
+SELECT l.chunks AS candidates, w.*
+FROM cixml.index_versions x
+JOIN cixml.corpora c ON c.id = x.corpus_id AND c.deleted_at IS NULL
+JOIN cixml.corpus_levels l ON l.corpus_id = x.corpus_id AND l.chunking_fp = x.chunking_fp
+LEFT JOIN (
+    SELECT e.embedding <#> %(vector)b AS distance, live.*
     FROM {relation} e
     CROSS JOIN LATERAL (
-        SELECT d.id AS document_id, v.id AS version_id, k.chunk_set_id, k.ordinal
+        SELECT k.chunk_id, d.id AS document_id, d.url, v.title, k.text, k.ordinal, k.start_offset, k.end_offset,
+               v.id AS version_id, v.fetched_at, d.metadata
         FROM cixml.chunks k
         JOIN cixml.chunk_sets s ON s.id = k.chunk_set_id AND s.chunking_fp = %(chunking_fp)s
         JOIN cixml.document_versions v ON v.id = s.document_version_id
@@ -14,17 +19,6 @@ WITH winners AS MATERIALIZED (
     ) live
     ORDER BY e.embedding <#> %(vector)b
     LIMIT %(top_k)s
-)
-SELECT (SELECT chunks FROM cixml.corpus_levels
-        WHERE corpus_id = %(corpus_id)s AND chunking_fp = %(chunking_fp)s) AS candidates, w.distance, k.chunk_id, d.id AS document_id, d.url,
-       v.title, k.text, k.ordinal, k.start_offset, k.end_offset, v.id AS version_id, v.fetched_at, d.metadata
-FROM cixml.index_versions x
-JOIN cixml.corpora c ON c.id = x.corpus_id AND c.deleted_at IS NULL
-LEFT JOIN (
-    winners w
-    JOIN cixml.chunks k ON k.chunk_set_id = w.chunk_set_id AND k.ordinal = w.ordinal
-    JOIN cixml.document_versions v ON v.id = w.version_id
-    JOIN cixml.documents d ON d.id = w.document_id
-) ON true
+) w ON true
 WHERE x.id = %(index_version)s AND x.state = 'serving'
-ORDER BY w.distance, w.chunk_set_id, w.ordinal
+ORDER BY w.distance, w.document_id, w.ordinal

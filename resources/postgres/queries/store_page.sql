@@ -1,10 +1,11 @@
--- The bytes once per content, the document, its new version, and the item on its way to chunking.
+-- The bytes once per content, the document, its new version, and the item on its way to chunking. An item that was
+-- cancelled meanwhile stays as it is.
 WITH body AS (
     INSERT INTO cixml.page_bodies (sha256, body) VALUES (%(sha256)s, %(body)s) ON CONFLICT DO NOTHING
 ), document AS (
     INSERT INTO cixml.documents (corpus_id, url_key, url, host, external_id, metadata, checked_at)
     SELECT i.corpus_id, i.url_key, i.url, i.host, i.external_id, i.metadata, %(fetched_at)s
-    FROM cixml.job_items i WHERE i.id = %(item_id)s
+    FROM cixml.job_items i WHERE i.id = %(item_id)s AND i.finished_at IS NULL
     ON CONFLICT (corpus_id, url_key) DO UPDATE SET checked_at = excluded.checked_at
     RETURNING id, corpus_id, live_version_id
 ), version AS (
@@ -19,4 +20,4 @@ UPDATE cixml.job_items i
 SET document_id = d.id, document_version_id = v.id, status = 'chunking', final_url = %(final_url)s,
     http_status = %(http_status)s, bytes = %(bytes)s, fetched_at = %(fetched_at)s, robots = %(robots)s,
     change = CASE WHEN d.live_version_id IS NULL THEN 'new' ELSE 'changed' END
-FROM document d, version v WHERE i.id = %(item_id)s
+FROM document d, version v WHERE i.id = %(item_id)s AND i.finished_at IS NULL

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -51,3 +52,27 @@ def test_map_of_nothing_yields_nothing(loop: BackgroundLoop) -> None:
         return number
 
     assert list(loop.map([], work, width=4)) == []
+
+
+def test_map_starts_nothing_that_is_not_wanted_and_drops_what_no_longer_is(loop: BackgroundLoop) -> None:
+    started: list[int] = []
+    dropped: set[int] = {3}
+    was_cancelled = threading.Event()
+
+    async def work(number: int) -> int:
+        started.append(number)
+        try:
+            await asyncio.sleep(60 if number == 2 else 0.01)
+        except asyncio.CancelledError:
+            was_cancelled.set()
+            raise
+        return number
+
+    results = []
+    for number in loop.map([1, 2, 3, 4], work, width=2, wanted=lambda number: number not in dropped):
+        results.append(number)
+        if number == 4:
+            dropped.add(2)
+    assert results == [1, 4]
+    assert started == [1, 2, 4]
+    assert was_cancelled.wait(timeout=10)

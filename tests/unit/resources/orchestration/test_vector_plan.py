@@ -56,6 +56,14 @@ def test_a_backfill_owes_vectors_but_waits_for_no_item() -> None:
     assert plan.unfinished() == []
 
 
+def test_a_text_is_wanted_while_one_of_its_items_is_and_always_in_a_backfill() -> None:
+    plan = VectorPlan.of([make_chunk(1, 7), make_chunk(2, 7), make_chunk(1, 8), make_chunk(None, 9)])
+    assert plan.is_wanted([UUID(int=7)], by=lambda item_id: item_id != UUID(int=1))
+    assert not plan.is_wanted([UUID(int=8)], by=lambda item_id: item_id != UUID(int=1))
+    assert plan.is_wanted([UUID(int=8), UUID(int=7)], by=lambda item_id: item_id != UUID(int=1))
+    assert plan.is_wanted([UUID(int=9)], by=lambda item_id: item_id is None)
+
+
 @given(
     st.lists(st.tuples(st.integers(1, 5), st.integers(1, 9)), max_size=40),
     st.sets(st.integers(1, 9)),
