@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,6 +18,7 @@ from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 from psycopg import errors
 
+from resources.errors import DatabaseUnavailableError, LeaseLostError
 from resources.orchestration import tags
 from resources.orchestration.lease import give_up
 from resources.orchestration.promotion import Promoted, promote
@@ -259,6 +263,53 @@ def test_a_killed_build_is_begun_anew(owner: Owner, pipeline: PipelineDatabase, 
     assert_like_a_corpus_built_afresh(owner, pipeline, corpus)
 
 
+def test_a_build_whose_worker_dies_ends_in_the_server_and_the_next_one_begins_anew(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs, database: Database
+) -> None:
+    register_vector(owner)
+    _, shared = serving(owner, corpus)
+    many = [(corpus, uuid4()) for _ in range(15_000)]  # some seconds of building
+    with pipeline.transaction() as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            f"INSERT INTO cixml.{shared} VALUES (%s, %s, %s)".encode(),
+            [(*key, HalfVector(vector_of(key[1]))) for key in many],
+        )
+    died: list[Exception] = []
+
+    def build() -> None:
+        try:
+            runs.promote(owner, corpus)
+        except (LeaseLostError, DatabaseUnavailableError) as error:
+            died.append(error)
+
+    def wait_for_builds(number: int) -> None:
+        deadline = time.monotonic() + 30
+        with pipeline.session() as connection:  # the same login: another does not see what it runs
+            while connection.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%build_hnsw%' AND state = 'active' "
+                "AND pid <> pg_backend_pid()"
+            ).fetchone() != (number,):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+
+    worker = threading.Thread(target=build)
+    worker.start()
+    wait_for_builds(1)
+    with socket.socket(fileno=os.dup(runs.parts.database._connection.fileno())) as client:  # type: ignore[union-attr]
+        client.shutdown(socket.SHUT_RDWR)
+    worker.join(timeout=30)
+    assert died
+    wait_for_builds(0)
+    assert serving(owner, corpus)[0] == "exact"
+    owner.execute(f"DELETE FROM cixml.{shared} WHERE chunk_hash = ANY (%s)".encode(), [[key[1] for key in many]])
+    owner.execute("UPDATE cixml.batches SET lease_until = now() - interval '1 second' WHERE finished_at IS NULL")
+    with pipeline.transaction() as connection:
+        while (expired := batches.expired(connection)) is not None:
+            give_up(connection, expired.batch_id, BatchState.LOST, PipelineSettings())
+    assert runs.promote(owner, corpus) is not None
+    assert_like_a_corpus_built_afresh(owner, pipeline, corpus)
+
+
 def test_a_run_killed_after_the_flip_is_cleared_up_after(
     owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
 ) -> None:
@@ -336,6 +387,19 @@ def test_the_flip_waits_for_a_writer_and_copies_what_it_wrote(
     builder.join(timeout=30)
     assert results[0] is not None
     assert_like_a_corpus_built_afresh(owner, pipeline, corpus)
+
+
+def test_a_version_cannot_name_another_relation_for_the_owner_to_drop(
+    owner: Owner, corpus: UUID, database: Database
+) -> None:
+    statement = (
+        "INSERT INTO cixml.index_versions (corpus_id, model_id, chunking, chunking_fp, relation, kind, state) "
+        "VALUES (%s, 1, '{}', 'fp', 'jobs', 'hnsw', 'building')"
+    )
+    with psycopg.connect(database.api_url) as login:
+        login.execute("SELECT set_config('cixml.caller_id', 'c_a', true)")
+        with pytest.raises(errors.CheckViolation):
+            login.execute(statement, [corpus])
 
 
 def test_the_owners_rights_are_lent_for_building_versions_alone(

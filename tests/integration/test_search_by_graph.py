@@ -26,14 +26,14 @@ from tests.api import ALICE, Api, index_document, running_api
 from tests.database import PEPPER, Database, PostgresServer
 from tests.fakes.embedding_server import _word_vector as word_vector
 
-DOCUMENTS, CHUNKS = 60, 10
+DOCUMENTS, CHUNKS = 30, 10
 CALLER = caller_id_of(ALICE, PEPPER)
 Owner = psycopg.Connection[Any]
 
 
 @pytest_asyncio.fixture
 async def api(database: Database, tmp_path: Path) -> AsyncIterator[Api]:
-    """Alice's corpus of 600 chunks, searched exactly."""
+    """Alice's corpus of 300 chunks, searched exactly."""
     settings = database.settings(api={"keys_file": tmp_path / "keys.json"})
     async with running_api(settings) as found:
         assert (await found.post("/v1/jobs", {"corpus": "docs", "urls": ["https://e.com/x"]})).status_code == 202
@@ -122,7 +122,7 @@ async def test_every_execution_of_the_prepared_statement_scans_the_graph(
 def bury(owner: Owner) -> None:
     """Take all but two documents away; their vectors stay until a sweep comes."""
     owner.execute(
-        "UPDATE cixml.documents SET deleted_at = now() WHERE url NOT IN ('https://e.com/58', 'https://e.com/59')"
+        "UPDATE cixml.documents SET deleted_at = now() WHERE url NOT IN ('https://e.com/28', 'https://e.com/29')"
     )
     owner.execute("UPDATE cixml.corpus_levels SET chunks = 20")
 
@@ -134,7 +134,7 @@ async def test_what_is_dead_near_the_query_never_makes_an_answer_short(
     bury(owner)
     answer = await found(api, "word1 term1 thing11", top_k=15)
     assert len(answer.hits) == 15
-    assert {hit.url for hit in answer.hits} == {"https://e.com/58", "https://e.com/59"}
+    assert {hit.url for hit in answer.hits} == {"https://e.com/28", "https://e.com/29"}
     assert len((await found(api, "word1 term1 thing11", top_k=100)).hits) == 20
 
 
