@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 
 from benchmarks.counters import Counters
@@ -19,11 +20,15 @@ CORPUS = "bulk"
 def measure(
     system: System, site: Site, gpu: Server, rates: Gpu, pages: Sequence[Page], peaks: MemoryPeaks, timeout: float
 ) -> tuple[Json, Outcome]:
-    """Index the pages by one submission. Memory is sampled meanwhile."""
+    """Index the pages by one submission, then wait for the corpus's own index. Memory is sampled until then."""
     before = Counters.read(system, site, gpu)
     with peaks.sampling():
         outcome = _run(system, site, pages, timeout)
-    used = Counters.read(system, site, gpu).since(before)
+        used = Counters.read(system, site, gpu).since(before)
+        begun = time.perf_counter()
+        kind = system.settle(outcome, timeout_seconds=timeout)
+        settled = time.perf_counter() - begun
+    with_index = Counters.read(system, site, gpu).since(before)
     wall = outcome.searchable_seconds
     return {
         "pages": len(pages),
@@ -38,6 +43,8 @@ def measure(
         },
         "site": used.site_report(),
         "cpu": used.cpu_report(per=len(pages)),
+        "index": {"kind": kind, "settled_after_s": round(settled, 2)},
+        "cpu_with_index": with_index.cpu_report(per=len(pages)),
     }, outcome
 
 

@@ -23,6 +23,7 @@ _ROWS = (
     _Row("bulk: pages/s", "bulk.pages_a_s"),
     _Row("bulk: GPU busy share", "bulk.embedding_server.busy_share"),
     _Row("bulk: CPU a page, ms", "bulk.cpu.ms_each_all"),
+    _Row("bulk: CPU a page, index built after included, ms", "bulk.cpu_with_index.ms_each_all"),
     _Row("bulk: requests at the embedding server", "bulk.embedding_server.requests"),
     _Row("bulk: chunks", "bulk.chunks"),
     _Row("memory: peak PSS of all processes, MB", "memory.stack"),

@@ -95,6 +95,15 @@ class Product:
     def search(self, corpus: str, query: str, *, top_k: int) -> int:
         return len(self.client.search(corpus, query, top_k=top_k)["results"])
 
+    def settle(self, outcome: Outcome, *, timeout_seconds: float) -> str:
+        wait_until(
+            lambda: not self.rows.index(outcome.submission)["is_changing"],
+            "the index of the bulk corpus was not built",
+            poll_seconds=0.2,
+            timeout_seconds=timeout_seconds,
+        )
+        return str(self.rows.index(outcome.submission)["kind"])
+
     def job_facts(self, outcome: Outcome) -> Json:
         usage = outcome.job["usage"]
         return {

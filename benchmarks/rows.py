@@ -41,6 +41,15 @@ _SESSIONS = "SELECT datname, sessions FROM pg_stat_database WHERE datname = ANY 
 
 _RUNS = "SELECT count(*)::int FROM cixml.batches WHERE run_id IS NOT NULL"
 
+# A run asks for the index before its batch is finished; the old version is released when its vectors have moved.
+_INDEX = """
+SELECT (SELECT v.kind FROM cixml.index_versions v WHERE v.corpus_id = j.corpus_id AND v.state = 'serving') AS kind,
+       EXISTS (SELECT FROM cixml.batches b WHERE b.corpus_id = j.corpus_id AND b.finished_at IS NULL)
+       OR EXISTS (SELECT FROM cixml.index_versions v WHERE v.corpus_id = j.corpus_id
+                  AND (v.state = 'building' OR (v.state = 'retired' AND v.released_at IS NULL))) AS is_changing
+FROM cixml.jobs j WHERE j.id = %s
+"""
+
 _RUN_EVENTS = """
 SELECT e.dagster_event_type AS kind, e.step_key AS step, e.timestamp AT TIME ZONE 'UTC' AS at
 FROM event_logs e WHERE e.run_id = %s AND e.dagster_event_type = ANY (%s) ORDER BY e.id
@@ -65,6 +74,10 @@ class Rows:
 
     def batches(self, job_id: str) -> dict[str, Any]:
         return self._one(_BATCHES, job_id)
+
+    def index(self, job_id: str) -> dict[str, Any]:
+        """Return the kind of index that serves the job's corpus, and whether runs or a build still change it."""
+        return self._one(_INDEX, job_id)
 
     def failures(self, job_ids: Sequence[str]) -> dict[str, int]:
         """Return how many items of these jobs failed, by code."""

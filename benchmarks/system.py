@@ -57,6 +57,10 @@ class System(Protocol):
         """Search as a caller does and return the number of results. Safe in threads."""
         ...
 
+    def settle(self, outcome: Outcome, *, timeout_seconds: float) -> str:
+        """Wait until the index of the submission's corpus is what it will be. Return its kind."""
+        ...
+
     def job_facts(self, outcome: Outcome) -> Json:
         """Return what only this system can say about a submission."""
         ...
