@@ -1,0 +1,71 @@
+"""The bodies of requests and answers: a contract. Additive changes only; values of enums may be added.
+
+Requests refuse unknown fields and do not convert (the string "10" is no number).
+"""
+
+from cixml_api.schemas.common import CORPUS_NAME, Answer, ErrorRecord, ListMetadata, Problem, ProblemField, Request
+from cixml_api.schemas.corpora import ActiveIndex, Corpus, CorpusCounts, CorpusList, Document, DocumentList, Freshness
+from cixml_api.schemas.health import BreakerHealth, Health, Live, PartHealth, QueueHealth, Ready
+from cixml_api.schemas.jobs import (
+    ChunkCounts,
+    HttpRecord,
+    Item,
+    ItemCounts,
+    ItemList,
+    Job,
+    JobLinks,
+    JobList,
+    JobRequest,
+    UrlEntry,
+    Usage,
+)
+from cixml_api.schemas.search import (
+    Offsets,
+    QueryRecord,
+    Scores,
+    SearchAnswer,
+    SearchRequest,
+    SearchResult,
+    TookMilliseconds,
+)
+
+__all__ = [
+    "CORPUS_NAME",
+    "ActiveIndex",
+    "Answer",
+    "BreakerHealth",
+    "ChunkCounts",
+    "Corpus",
+    "CorpusCounts",
+    "CorpusList",
+    "Document",
+    "DocumentList",
+    "ErrorRecord",
+    "Freshness",
+    "Health",
+    "HttpRecord",
+    "Item",
+    "ItemCounts",
+    "ItemList",
+    "Job",
+    "JobLinks",
+    "JobList",
+    "JobRequest",
+    "ListMetadata",
+    "Live",
+    "Offsets",
+    "PartHealth",
+    "Problem",
+    "ProblemField",
+    "QueryRecord",
+    "QueueHealth",
+    "Ready",
+    "Request",
+    "Scores",
+    "SearchAnswer",
+    "SearchRequest",
+    "SearchResult",
+    "TookMilliseconds",
+    "UrlEntry",
+    "Usage",
+]

@@ -1,0 +1,63 @@
+"""What every route shares: strict bases, errors, lists."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from resources.types import Stage
+
+CORPUS_NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+MOST_METADATA_BYTES = 16_384
+
+
+class Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProblemField(Answer):
+    """One field that is wrong."""
+
+    pointer: str
+    error_code: str
+    detail: str
+
+
+class Problem(Answer):
+    """RFC 9457 problem details, with the house's `error_code`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    error_code: str
+    request_id: str | None
+    trace_id: str | None
+    retryable: bool
+    errors: list[ProblemField] = []
+
+
+class ErrorRecord(Answer):
+    """Why an item or a job failed."""
+
+    code: str
+    failed_stage: Stage | None = None
+    retryable: bool = False
+    http_status: int | None = None
+    attempts: int | None = None
+    detail: str | None = None
+
+
+class ListMetadata(Answer):
+    """Where this answer stands in its list. `next` is the `cursor` of the next answer, null at the end."""
+
+    limit: int
+    order: str
+    next: str | None
+    total_records: int
+    total_is_exact: bool
+    warnings: list[str]

@@ -1,0 +1,150 @@
+"""Jobs and their items."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Discriminator, Field, JsonValue, Tag, field_validator
+
+from cixml_api import examples
+from cixml_api.schemas.common import CORPUS_NAME, MOST_METADATA_BYTES, Answer, ErrorRecord, ListMetadata, Request
+from resources.types import ItemStatus, JobStatus, Stage
+
+
+class UrlEntry(Request):
+    """One URL with what the caller wants to find it by."""
+
+    url: str = Field(description="absolute http or https URL")
+    metadata: dict[str, JsonValue] = Field(default_factory=dict, description="stored with the document")
+    external_id: str | None = Field(default=None, min_length=1, max_length=256, description="the caller's own id")
+
+    @field_validator("metadata")
+    @classmethod
+    def _is_small(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if len(str(value)) > MOST_METADATA_BYTES:
+            raise ValueError(f"the metadata of one URL may have {MOST_METADATA_BYTES} characters: store less of it")
+        return value
+
+
+def _branch(value: object) -> str:
+    return "<text>" if isinstance(value, str) else "<object>"
+
+
+class JobRequest(Request):
+    """URLs to fetch, cut, embed and make searchable in one corpus."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.JOB_REQUEST})
+
+    corpus: str = Field(pattern=CORPUS_NAME, description="made on first use, unless `create_corpus` is false")
+    create_corpus: bool = True
+    urls: list[
+        Annotated[Annotated[str, Tag("<text>")] | Annotated[UrlEntry, Tag("<object>")], Discriminator(_branch)]
+    ] = Field(min_length=1)
+
+
+class ItemCounts(Answer):
+    """Items of a job by state."""
+
+    total: int
+    queued: int
+    scraping: int
+    chunking: int
+    embedding: int
+    indexed: int
+    unchanged: int
+    skipped: int
+    failed: int
+    cancelled: int
+
+
+class Usage(Answer):
+    """What a job used. `cached_tokens` were embedded before and are not paid again."""
+
+    pages: int
+    bytes: int
+    chunks: int
+    embedding_tokens: int
+    cached_tokens: int
+
+
+class JobLinks(Answer):
+    self: str
+    items: str
+
+
+class Job(Answer):
+    """One submission. Terminal states (succeeded, partial, failed, cancelled) never change."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.JOB})
+
+    id: str
+    status: JobStatus
+    version: int
+    corpus: str
+    caller_id: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    failed_stage: Stage | None
+    error: ErrorRecord | None
+    cancel_requested: bool
+    items: ItemCounts
+    progress: float = Field(ge=0, le=1)
+    usage: Usage
+    links: JobLinks
+
+
+class JobList(Answer):
+    content: list[Job]
+    metadata: ListMetadata = Field(serialization_alias="_metadata")
+
+
+class HttpRecord(Answer):
+    """What the page's server answered last."""
+
+    status: int | None
+    etag: str | None
+    bytes: int
+    fetched_at: datetime | None
+
+
+class ChunkCounts(Answer):
+    """Chunks of the item's page: in all, and against the version before."""
+
+    total: int
+    added: int
+    kept: int
+    removed: int
+
+
+class Item(Answer):
+    """One URL of a job. `waiting_reason` says why a queued item waits (breaker, host, robots, ...)."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.ITEM})
+
+    id: str
+    url: str
+    final_url: str | None
+    external_id: str | None
+    metadata: dict[str, Any]
+    status: ItemStatus
+    failed_stage: Stage | None
+    attempts: int
+    next_attempt_at: datetime | None
+    waiting_reason: str | None
+    http: HttpRecord
+    robots: dict[str, Any] | None
+    change: str | None
+    chunks: ChunkCounts
+    document_id: str | None
+    error: ErrorRecord | None
+    duplicate_of: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class ItemList(Answer):
+    content: list[Item]
+    metadata: ListMetadata = Field(serialization_alias="_metadata")
