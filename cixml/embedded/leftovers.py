@@ -15,7 +15,9 @@ import psutil
 from cixml.embedded.environment import MARK
 from cixml.embedded.state import Home
 
-_GRACE_SECONDS = 15.0
+_GRACE_SECONDS = 5.0  # daemon and code server would wait for their listening sensors, half a minute
+_SERVER_GRACE_SECONDS = 15.0
+_SERVERS = ("postgres", "valkey-server")
 _CLOCK_SECONDS = 3.0  # a pid used again has another time of birth
 
 
@@ -44,23 +46,29 @@ def _belongs(process: psutil.Process, root: Path, launched: Mapping[int, float])
 
 
 def stop_leftovers(home: Home) -> int:
-    """Ask them to end, then kill what stays. Returns how many there were."""
+    """Ask them to end, then kill what stays; the servers last, or the others would wait for them to come back.
+
+    Returns how many there were.
+    """
     found = find_leftovers(home)
-    for process in found:
-        _signal(process, signal.SIGINT if _is_postmaster(process) else signal.SIGTERM)
-    _, alive = psutil.wait_procs(found, timeout=_GRACE_SECONDS)
-    for process in alive:
-        _signal(process, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
+    servers = [process for process in found if _name(process) in _SERVERS]
+    others = [process for process in found if process not in servers]
+    for group, grace_seconds in ((others, _GRACE_SECONDS), (servers, _SERVER_GRACE_SECONDS)):
+        for process in group:
+            # SIGTERM would make Postgres wait for its clients.
+            _signal(process, signal.SIGINT if _name(process) == "postgres" else signal.SIGTERM)
+        _, alive = psutil.wait_procs(group, timeout=grace_seconds)
+        for process in alive:
+            _signal(process, signal.SIGKILL)
+        psutil.wait_procs(alive, timeout=grace_seconds)
     return len(found)
 
 
-def _is_postmaster(process: psutil.Process) -> bool:
-    """SIGTERM would make Postgres wait for its clients."""
+def _name(process: psutil.Process) -> str:
     try:
-        return process.name() == "postgres"
+        return str(process.name())
     except psutil.NoSuchProcess:
-        return False
+        return ""
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
