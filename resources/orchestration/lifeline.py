@@ -29,7 +29,15 @@ from resources.types import BatchState
 
 LOCK_KEY = 0x6C6966656C696E65  # "lifeline"
 SWEEP_SECONDS = 30.0
-UNDER_WAY = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+UNCLAIMED_RUN_SECONDS = 300.0
+"""A run of the UI or a backfill opens its batch in its first step: one without after so long has died before."""
+UNDER_WAY = [
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+BEGUN = (DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
 logger = logging.getLogger("cixml.lifeline")
 
 
@@ -89,15 +97,21 @@ class Lifeline:
 
     def sweep(self) -> None:
         """Close runs that are under way for Dagster although their batch has ended, or that never made one."""
-        before = datetime.now(UTC) - timedelta(seconds=2 * self._settings.dispatch_seconds)
-        runs = self._instance.get_runs(RunsFilter(statuses=UNDER_WAY, updated_before=before), limit=100)
+        now = datetime.now(UTC)
+        before = now - timedelta(seconds=2 * self._settings.dispatch_seconds)
+        records = self._instance.get_run_records(RunsFilter(statuses=UNDER_WAY, updated_before=before), limit=100)
         with self._parts.database.transaction() as connection:
-            known = batches.of_runs(connection, run_ids=[run.run_id for run in runs])
-        for run in runs:
-            found = known.get(run.run_id)
-            if found is None and tags.BATCH not in run.tags:
-                continue  # one without a batch: run monitoring's business
-            if found is None or (found.is_over and found.finished_at is not None and found.finished_at < before):
+            known = batches.of_runs(connection, run_ids=[record.dagster_run.run_id for record in records])
+        for record in records:
+            run, found = record.dagster_run, known.get(record.dagster_run.run_id)
+            if found is not None:
+                is_dead = found.is_over and found.finished_at is not None and found.finished_at < before
+            elif tags.BATCH in run.tags:
+                is_dead = True
+            else:
+                silent = now - record.update_timestamp.replace(tzinfo=UTC)
+                is_dead = run.status in BEGUN and silent > timedelta(seconds=UNCLAIMED_RUN_SECONDS)
+            if is_dead:
                 self._close(run)
 
     def _close_run_of(self, batch: ExpiredBatch) -> None:

@@ -1,0 +1,119 @@
+"""Which Dagster runs lifeline closes, and which it leaves to their workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import dagster as dg
+import psycopg
+import pytest
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+
+from resources.orchestration import lifeline, tags
+from resources.orchestration.lifeline import Lifeline
+from resources.orchestration.runtime import Runtime
+from resources.settings import Settings
+from tests.builders import make_job, make_worker
+from tests.database import Database
+
+OVER = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
+
+
+@dg.job
+def nothing() -> None:
+    """Does nothing: its runs are given their states by the tests."""
+
+
+@pytest.fixture
+def instance() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as found:
+        yield found
+
+
+@pytest.fixture
+def owner(database: Database) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(database.owner_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def rescuer(database: Database, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lifeline]:
+    """A lifeline to which everything is old."""
+    monkeypatch.setattr(lifeline, "UNCLAIMED_RUN_SECONDS", 0.0)
+    settings = Settings.load(pipeline={"database_url": database.pipeline_url, "dispatch_seconds": 0.0})
+    parts = Runtime(settings)
+    yield Lifeline(parts, instance)
+    parts.database.close()
+
+
+def make_run(instance: DagsterInstance, status: DagsterRunStatus, batch_id: UUID | None = None) -> DagsterRun:
+    given = {} if batch_id is None else {tags.BATCH: str(batch_id)}
+    return instance.create_run_for_job(nothing, status=status, tags=given)
+
+
+def make_batch(owner: psycopg.Connection[Any], run_id: str, state: str) -> UUID:
+    """Make the batch of a run: its lease is fresh, or it has ended."""
+    make_worker(owner)
+    corpus_id = make_job(owner, f"https://example.com/{run_id}").corpus_id
+    row = owner.execute(
+        "INSERT INTO cixml.batches (kind, corpus_id, items, run_id, state, lease_until, finished_at) VALUES "
+        "('ingest', %s, 0, %s, %s, now() + interval '1 hour', CASE WHEN %s = 'running' THEN NULL ELSE now() END) "
+        "RETURNING id",
+        [corpus_id, run_id, state, state],
+    ).fetchone()
+    assert row is not None
+    found: UUID = row[0]
+    return found
+
+
+def status_of(instance: DagsterInstance, run: DagsterRun) -> DagsterRunStatus:
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    return found.status
+
+
+@pytest.mark.parametrize("state", ["done", "lost"])
+def test_a_run_whose_batch_has_ended_is_closed(
+    rescuer: Lifeline, instance: DagsterInstance, owner: psycopg.Connection[Any], state: str
+) -> None:
+    run = make_run(instance, DagsterRunStatus.STARTED)
+    make_batch(owner, run.run_id, state)
+    rescuer.sweep()
+    assert status_of(instance, run) is DagsterRunStatus.FAILURE
+
+
+def test_a_run_whose_batch_beats_is_left_alone(
+    rescuer: Lifeline, instance: DagsterInstance, owner: psycopg.Connection[Any]
+) -> None:
+    run = make_run(instance, DagsterRunStatus.STARTED)
+    make_batch(owner, run.run_id, "running")
+    rescuer.sweep()
+    assert status_of(instance, run) is DagsterRunStatus.STARTED
+
+
+@pytest.mark.parametrize("status", [DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED])
+def test_a_run_that_never_began_its_batch_is_closed(
+    rescuer: Lifeline, instance: DagsterInstance, status: DagsterRunStatus
+) -> None:
+    run = make_run(instance, status, uuid4())
+    rescuer.sweep()
+    assert status_of(instance, run) in OVER
+
+
+def test_a_run_of_the_ui_that_died_before_it_made_a_batch_is_closed(
+    rescuer: Lifeline, instance: DagsterInstance
+) -> None:
+    run = make_run(instance, DagsterRunStatus.STARTED)
+    rescuer.sweep()
+    assert status_of(instance, run) is DagsterRunStatus.FAILURE
+
+
+@pytest.mark.parametrize("status", [DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING])
+def test_a_run_of_the_ui_that_waits_for_its_start_is_dagsters_business(
+    rescuer: Lifeline, instance: DagsterInstance, status: DagsterRunStatus
+) -> None:
+    run = make_run(instance, status)
+    rescuer.sweep()
+    assert status_of(instance, run) is status
