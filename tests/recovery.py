@@ -1,4 +1,4 @@
-"""Random kills under a load of jobs, and what must hold at the end: a test in short, a benchmark in long."""
+"""For tests that kill: what can be killed, a client that comes back, pages to index."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ class Target:
                 self._server.go_down()
                 threading.Timer(SERVER_AWAY_SECONDS, self._server.come_back).start()
             case "worker_child":
-                children = psutil.Process(self._stack.pid("worker")).children()
+                worker = psutil.Process(self._stack.pid("worker"))
+                children = worker.children() or [worker]  # none yet: it is just being started again
                 _kill_one(max(children, key=lambda child: child.cpu_times().user).pid)
             case "supervisor":
                 pid = self._stack.status().supervisor_pid
@@ -86,6 +87,9 @@ class Caller:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._http.close()
 
     def submit(self, corpus: str, urls: Sequence[str]) -> str:

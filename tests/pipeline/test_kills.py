@@ -17,10 +17,11 @@ from cixml.client import ApiUnavailableError
 from cixml.embedded.leftovers import find_leftovers
 from resources import fail_points
 from tests.books import UNDER_WAY, Books
-from tests.chaos import SHORT_LEASES, Caller, Target, site_pages
+from tests.chaos import Chaos, Plan
 from tests.fakes.embedding_server import EmbeddingServer
 from tests.fakes.web_server import WebServer
 from tests.pipeline.dagster_api import DagsterApi
+from tests.recovery import SHORT_LEASES, Caller, Target, site_pages
 from tests.stack import Stack, poll, running_stack, up
 
 PAGES = 12
@@ -35,6 +36,7 @@ RUN_POINTS = (
     fail_points.VECTORS_COMMITTED,
 )
 RECOVERY_SECONDS = 45.0
+CHAOS = Plan(jobs=60, clients=16, seed=59, kill_every_seconds=2.0, most_kills=4)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def hasty(server: EmbeddingServer, points: Path) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[WebServer]:
-    with WebServer(site_pages(PAGES)) as found:
+    with WebServer(site_pages(2 * PAGES)) as found:
         yield found
 
 
@@ -189,6 +191,17 @@ def test_a_run_that_is_terminated_in_the_ui_gives_its_items_back(
     assert_nothing_is_wrong(books)
     assert dagster_api.status(run_id) == "CANCELED"
     assert books.chunks("terminated") == faultless
+
+
+@pytest.mark.slow
+def test_a_load_under_random_kills_loses_and_doubles_nothing_and_shows_nothing_by_halves(
+    hasty: Stack, server: EmbeddingServer, site: WebServer, record_property: Any
+) -> None:
+    report = Chaos(hasty, server, site, CHAOS).run()
+    record_property("report", report)
+    assert report.problems == []
+    assert len(report.kills) == CHAOS.most_kills, "the load ended before the last kill"
+    assert report.texts_paid <= 1.07 * report.texts_distinct + report.texts_in_flight_at_kills
 
 
 @pytest.mark.slow
