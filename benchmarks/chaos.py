@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from dataclasses import asdict
 
@@ -47,7 +48,7 @@ def main() -> int:
     ):
         report = Chaos(stack, server, site, plan).run()
     result = {
-        "command": machine.command_line(),
+        "command": shlex.join(["python", "-m", "benchmarks.chaos", *sys.argv[1:]]),
         "machine": machine.facts(),
         "load_average_at_end": [round(value, 2) for value in os.getloadavg()],
         **asdict(report),

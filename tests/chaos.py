@@ -135,6 +135,7 @@ class Chaos:
         self._waiting: SimpleQueue[Submission] = SimpleQueue()
         self._ended: Counter[str] = Counter()
         self._kills: list[Kill] = []
+        self._target = Target(stack, server)
         self._is_over = threading.Event()
         self._problems: list[str] = []
         self._looks = 0
@@ -187,7 +188,6 @@ class Chaos:
     def _kill(self) -> None:
         """Kill, at random intervals, each kind in its turn of a shuffled deck; stop before the load thins out."""
         choice = random.Random(self._plan.seed)
-        target = Target(self._stack, self._server)
         for victims in cycle(choice.sample(KINDS, len(KINDS))):
             pause = self._plan.kill_every_seconds * choice.uniform(0.7, 1.3)
             if self._is_over.wait(pause) or self._waiting.empty() or len(self._kills) == self._plan.most_kills:
@@ -196,7 +196,7 @@ class Chaos:
             in_flight = stats.in_flight * max(stats.batch_sizes, default=0)
             for name in victims:
                 try:
-                    target.kill(name)
+                    self._target.kill(name)
                 except psutil.NoSuchProcess:
                     continue  # it is just being started again
             self._kills.append(Kill(victims=victims, at=time.time(), texts_in_flight=in_flight))
@@ -246,6 +246,7 @@ class Chaos:
         """Compare with what no kill disturbed. A job whose answer was lost counts too."""
         self._problems += [f"{name}: {rows[:5]}" for name, rows in books.wrong().items()]
         self._problems += [f"{count} jobs {status}" for status, count in books.ask(ENDED_JOBS) if status != "succeeded"]
+        self._problems += [f"{child} outlived its parent" for child in self._target.orphans()]
         urls: dict[str, set[str]] = {}
         for submission in self._submissions:
             urls.setdefault(submission.corpus, set()).update(submission.urls)

@@ -55,6 +55,11 @@ class Target:
     def __init__(self, stack: Stack, server: EmbeddingServer) -> None:
         self._stack = stack
         self._server = server
+        self._children: list[psutil.Process] = []
+
+    def orphans(self) -> list[psutil.Process]:
+        """Return the children of killed processes that still live: work of the dead is not to go on for long."""
+        return [child for child in self._children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
     def kill(self, name: str) -> None:
         """Kill without warning. The embedding server is back after a moment, as if its supervisor had started it."""
@@ -65,13 +70,19 @@ class Target:
             case "worker_child":
                 worker = psutil.Process(self._stack.pid("worker"))
                 children = worker.children() or [worker]  # none yet: it is just being started again
-                _kill_one(max(children, key=lambda child: child.cpu_times().user).pid)
+                self._kill_one(max(children, key=lambda child: child.cpu_times().user).pid)
             case "supervisor":
                 pid = self._stack.status().supervisor_pid
                 assert pid
-                _kill_one(pid)
+                os.kill(pid, signal.SIGKILL)
             case _:
-                _kill_one(self._stack.pid(name))
+                self._kill_one(self._stack.pid(name))
+
+    def _kill_one(self, pid: int) -> None:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has died by itself just now
+            process = psutil.Process(pid)
+            self._children += process.children(recursive=True)
+            process.kill()
 
 
 class Caller:
@@ -127,8 +138,3 @@ class Caller:
                 wait = min(1.0, float(answer.headers["retry-after"]))
             assert time.monotonic() < deadline, f"{method} {path}: no answer within {seconds} s"
             time.sleep(wait)
-
-
-def _kill_one(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):  # it has died by itself just now
-        os.kill(pid, signal.SIGKILL)

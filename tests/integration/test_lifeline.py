@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,6 +15,7 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from resources.orchestration import lifeline, tags
 from resources.orchestration.lifeline import Lifeline
 from resources.orchestration.runtime import Runtime
+from resources.orchestration.storage import DRIVER
 from resources.settings import Settings
 from tests.builders import make_job, make_worker
 from tests.database import Database
@@ -42,9 +44,13 @@ def owner(database: Database) -> Iterator[psycopg.Connection[Any]]:
 def rescuer(database: Database, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lifeline]:
     """A lifeline to which everything is old."""
     monkeypatch.setattr(lifeline, "UNCLAIMED_RUN_SECONDS", 0.0)
-    settings = Settings.load(pipeline={"database_url": database.pipeline_url, "dispatch_seconds": 0.0})
+    settings = Settings.load(
+        pipeline={"database_url": database.pipeline_url, "dispatch_seconds": 0.0},
+        dagster={"database_url": database.pipeline_url.replace("postgresql://", DRIVER)},
+    )
     parts = Runtime(settings)
-    yield Lifeline(parts, instance)
+    with closing(Lifeline(parts, instance)) as found:
+        yield found
     parts.database.close()
 
 

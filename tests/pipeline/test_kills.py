@@ -171,6 +171,7 @@ def test_killed_processes_come_back_and_the_job_ends(
         assert len(caller.search(corpus, "words of page", top_k=3)) == 3
     assert books.chunks(corpus) == faultless
     assert_nothing_is_wrong(books)
+    poll(lambda: not target.orphans(), "the end of the dead processes' children")
 
 
 @pytest.mark.slow
