@@ -133,6 +133,9 @@ class PipelineSettings(BaseModel):
     lease_seconds: float = 15.0
     heartbeat_seconds: float = 5.0
     reaper_seconds: float = 2.0
+    stall_seconds: float = Field(
+        default=300.0, description="a run that made no progress for so long is ended, though its heart beats"
+    )
     max_attempts: int = 5
     worker_slots: int = Field(default=4, ge=1, description="runs at once in one worker")
     sensor_wait_seconds: float = 25.0

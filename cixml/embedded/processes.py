@@ -84,8 +84,8 @@ def python_programs(values: Mapping[str, str]) -> list[Program]:
         ),
         _python("daemon", "dagster._daemon", "run", "-w", workspace, stop_seconds=5),
         _python("lifeline", "resources.orchestration.lifeline"),
-        # Only the main process gets the signal: it lets its children finish their runs.
-        _python("worker", "resources.orchestration.worker", stops_as_group=False),
+        # Only the main process gets the signal: it lets its children finish their runs, or give them back.
+        _python("worker", "resources.orchestration.worker", stop_seconds=30, stops_as_group=False),
     ]
 
 

@@ -11,6 +11,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from threading import Thread
 from typing import Any, TypeVar
 
+from resources.orchestration import progress
+
 LOOK_SECONDS = 0.25
 T = TypeVar("T")
 R = TypeVar("R")
@@ -61,6 +63,7 @@ def _ended(pending: dict[Future[R], T], wanted: Callable[[T], bool]) -> Iterator
     done, _ = wait(pending, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
     for future in done:
         del pending[future]
+        progress.mark()
         yield future.result()
     for future in [future for future, item in pending.items() if not wanted(item)]:
         del pending[future]

@@ -14,6 +14,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from resources.errors import DatabaseUnavailableError, LeaseLostError
+from resources.orchestration import draining, progress
 from resources.postgres import batches, items
 from resources.postgres.batches import Batch
 from resources.postgres.database import Database
@@ -23,6 +24,7 @@ from resources.telemetry import metrics
 from resources.types import BatchState, ItemStatus, Stage
 
 WRITE_WAIT_SECONDS = 1.0
+STOPPING = "worker_stopping"
 _attempts = attrgetter("attempts")
 logger = logging.getLogger("cixml.lease")
 
@@ -49,16 +51,21 @@ class Lease:
         """Open a fenced transaction. Raises LeaseLostError when another attempt owns the batch: nothing is written."""
         with self._writing, self._fenced(self._database) as connection:
             yield connection
+        progress.mark()
 
     @contextmanager
     def reading(self) -> Iterator[Connection[TupleRow]]:
         """Open a transaction that only reads."""
         with self._database.transaction() as connection:
             yield connection
+        progress.mark()
 
     def wants(self, item_id: UUID | None) -> bool:
-        """Return whether to go on with an item: False once its job was cancelled. None stands for a backfill's."""
-        return item_id not in self._dropped
+        """Return whether to go on with an item: False once its job was cancelled, or the worker is to stop.
+
+        None stands for a backfill's: no item waits for it, so it goes on while its process does.
+        """
+        return item_id is None or not (item_id in self._dropped or draining.is_time_to_give_back())
 
     def lock_jobs(self, connection: Connection[TupleRow], item_ids: Iterable[UUID]) -> None:
         """Lock the items' jobs at once, for a transaction that both ends and releases; see `items.lock_jobs`."""
@@ -93,17 +100,44 @@ class Lease:
             return batches.others_wait(connection, batch_id=self.batch.batch_id)
 
     def close(self) -> None:
-        """End the batch. What its run left open goes back to the queue, or ends when its attempts are used up."""
+        """End the batch. What its run left open goes back to the queue, or ends when its attempts are used up.
+
+        A run that was cut short because its worker stops counts no try.
+        """
         self._is_over.set()
         self._thread.join()
         try:
             with self.transaction() as connection:
-                ended = give_up(connection, self.batch.batch_id, BatchState.DONE, self._settings)
+                ended = give_up(
+                    connection,
+                    self.batch.batch_id,
+                    BatchState.DONE,
+                    self._settings,
+                    counts_attempt=not draining.is_time_to_give_back(),
+                )
             observe(ended)
         except LeaseLostError:
             logger.warning("batch %s was taken over before its run ended", self.batch.batch_id)
         finally:
             self._heartbeat.close()
+
+    def leave(self, database: Database) -> None:
+        """Give everything back without a try, and let the reaper close the batch and its run: the process ends now.
+
+        `database` is a connection of its own: the others belong to threads that may hang.
+        """
+        with self._fenced(database) as connection:
+            batch_id = self.batch.batch_id
+            item_ids = [item.item_id for item in batches.open_items(connection, batch_id=batch_id)]
+            items.release(
+                connection,
+                batch_id=batch_id,
+                item_ids=item_ids,
+                delay_seconds=0.0,
+                reason=STOPPING,
+                counts_attempt=False,
+            )
+            batches.expire(connection, batch_id=batch_id)
 
     @contextmanager
     def _fenced(self, database: Database) -> Iterator[Connection[TupleRow]]:
@@ -152,16 +186,22 @@ class Lease:
 
 
 def give_up(
-    connection: Connection[TupleRow], batch_id: UUID, state: BatchState, settings: PipelineSettings
+    connection: Connection[TupleRow],
+    batch_id: UUID,
+    state: BatchState,
+    settings: PipelineSettings,
+    *,
+    counts_attempt: bool = True,
 ) -> list[EndedItem]:
     """End a batch whatever is left of it: open items are tried again with a backoff, exhausted ones are dead letters.
 
-    The try that `begin` counted stays counted; a claim that no run began has counted none.
+    The try that `begin` counted stays counted, unless `counts_attempt` is False: then nothing was the items' fault, and
+    they are ready at once. A claim that no run began has counted none.
     """
     open_items = batches.open_items(connection, batch_id=batch_id)
     items.lock_jobs(connection, [item.item_id for item in open_items])
     ended = items.end_cancelled(connection, batch_id=batch_id)
-    exhausted = [item for item in open_items if item.attempts >= settings.max_attempts]
+    exhausted = [item for item in open_items if counts_attempt and item.attempts >= settings.max_attempts]
     ended += items.end(
         connection,
         batch_id=batch_id,
@@ -184,9 +224,9 @@ def give_up(
             connection,
             batch_id=batch_id,
             item_ids=[item.item_id for item in group],
-            delay_seconds=0.0 if attempts <= 1 else min(60.0, 2.0**attempts),
-            reason=None,
-            counts_attempt=True,
+            delay_seconds=0.0 if attempts <= 1 or not counts_attempt else min(60.0, 2.0**attempts),
+            reason=None if counts_attempt else STOPPING,
+            counts_attempt=counts_attempt,
         )
     batches.finish(connection, batch_id=batch_id, state=state)
     return ended

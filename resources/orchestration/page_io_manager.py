@@ -12,7 +12,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from resources import fail_points
-from resources.orchestration.lease import observe
+from resources.orchestration import draining
+from resources.orchestration.lease import STOPPING, observe
 from resources.orchestration.streams import FetchOutcome, FetchStream, PageToChunk
 from resources.orchestration.work import work_of
 from resources.postgres import pages
@@ -195,5 +196,6 @@ def _release_unstarted(stream: FetchStream, counts: Counter[str]) -> None:
     counts["released"] = len(unstarted)
     if unstarted:
         with stream.lease.transaction() as connection:
-            ended = stream.lease.release(connection, unstarted, reason="turn_over")
+            reason = STOPPING if draining.is_time_to_give_back() else "turn_over"
+            ended = stream.lease.release(connection, unstarted, reason=reason)
         observe(ended)

@@ -15,6 +15,7 @@ import dagster as dg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from resources.orchestration import progress
 from resources.orchestration.lease import Lease
 from resources.orchestration.work import RunWork
 from resources.postgres import corpus_lock, promotions
@@ -90,18 +91,18 @@ class _Build:
         )
 
     def _copy_all(self) -> int:
-        with self._lease.transaction() as connection:
+        with progress.waiting(), self._lease.transaction() as connection:
             promotions.make_relation(connection, index=self._target)
             return self._copy(connection, None)
 
     def _index(self, rows: int) -> None:
         started = time.monotonic()
-        with self._lease.transaction() as connection:
+        with progress.waiting(), self._lease.transaction() as connection:
             promotions.build(connection, index=self._target, rows=rows, dimension=self._dimension)
         self._build_seconds = time.monotonic() - started
 
     def _copy_delta(self) -> int:
-        with self._lease.transaction() as connection:
+        with progress.waiting(), self._lease.transaction() as connection:
             return self._copy(connection, None)
 
     def _flip(self) -> tuple[int, bool]:

@@ -86,6 +86,12 @@ class RunWork:
             while self._leases:
                 leases.callback(self._leases.popitem()[1].close)
 
+    def leave(self) -> None:
+        """Give everything back at once, from another thread: the process is about to end."""
+        database = self._parts.new_database()
+        for lease in list(self._leases.values()):
+            lease.leave(database)
+
     def _begin(self, batch_id: UUID) -> None:
         settings = self._parts.settings.pipeline
         with self._parts.database.transaction() as connection:
@@ -180,6 +186,12 @@ class WorkResource(dg.ConfigurableResource[Any]):
     @property
     def of_run(self) -> RunWork:
         return work_of(self._run_id)
+
+
+def leave_all() -> None:
+    """Give back the work of every run of this process, which is about to end."""
+    for work in list(_open_works.values()):
+        work.leave()
 
 
 def work_of(run_id: str) -> RunWork:

@@ -25,8 +25,9 @@ from dagster._core.definitions.reconstruct import reconstruct_repository_def_fro
 from dagster._core.storage.dagster_run import DagsterRunStatus
 
 from resources.errors import CixmlError
-from resources.orchestration import tags
+from resources.orchestration import draining, tags, work
 from resources.orchestration.celery_app import EXECUTE_RUN, make_celery
+from resources.orchestration.watchdog import Watchdog
 from resources.postgres import workers
 from resources.settings import Settings
 from resources.telemetry.logs import configure_logging
@@ -39,8 +40,9 @@ logger = logging.getLogger("cixml.worker")
 class RunExecutor:
     """What one child keeps between runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, stall_seconds: float) -> None:
         self._instance: DagsterInstance | None = None
+        self._watchdog = Watchdog(stall_seconds=stall_seconds, give_back=work.leave_all)
 
     def open(self, **_: object) -> None:
         """Build the instance once per child, after the fork: an engine must not cross it."""
@@ -58,9 +60,10 @@ class RunExecutor:
             return
         handler = signal.getsignal(signal.SIGTERM)
         try:
-            _execute_run_command_body(
-                instance=instance, run_id=run_id, write_stream_fn=lambda _: None, set_exit_code_on_failure=True
-            )
+            with self._watchdog.watching(run_id):
+                _execute_run_command_body(
+                    instance=instance, run_id=run_id, write_stream_fn=lambda _: None, set_exit_code_on_failure=True
+                )
         finally:
             signal.signal(signal.SIGTERM, handler)  # Dagster leaves it as SIGINT's, which Celery's children ignore
 
@@ -82,8 +85,9 @@ class Presence:
             logger.warning("the worker's row is not renewed: %s", error)
 
     def leave(self) -> None:
-        """Take no more runs from here on; those under way go on to their end."""
+        """Take no more runs from here on; those under way end, or give back what they can't do in time."""
         self._has_left = True
+        draining.begin()
         try:
             with psycopg.connect(self._url, autocommit=True, connect_timeout=2) as connection:
                 workers.leave(connection, worker_id=self._id)
@@ -94,7 +98,7 @@ class Presence:
 def build(settings: Settings, *, queues: list[str], slots: int) -> Celery:
     """Return the application with its task, its presence and its child set-up."""
     app = make_celery(settings.require(settings.redis_url, "REDIS_URL"))
-    executor = RunExecutor()
+    executor = RunExecutor(stall_seconds=settings.pipeline.stall_seconds)
     presence = Presence(
         settings.require(settings.pipeline.database_url, "CIXML_PIPELINE__DATABASE_URL"),
         f"{socket.gethostname()}:{os.getpid()}",

@@ -127,6 +127,11 @@ def finish(connection: Connection[TupleRow], *, batch_id: UUID, state: BatchStat
     connection.execute(query("notify_jobs"))
 
 
+def expire(connection: Connection[TupleRow], *, batch_id: UUID) -> None:
+    """End the lease now: the reaper takes the batch over at its next look, and closes its run."""
+    connection.execute(query("expire_batch"), {"batch_id": batch_id})
+
+
 def expired(connection: Connection[TupleRow]) -> ExpiredBatch | None:
     """Return a batch whose lease ran out, locked to the end of this transaction."""
     with connection.cursor(row_factory=class_row(ExpiredBatch)) as cursor:

@@ -53,6 +53,7 @@ stage_duration_seconds = Histogram(
 )
 rescued = Counter(names.RESCUED, "Batches taken over from a worker that stopped beating")
 pruned = Counter(names.PRUNED, "Rows that retention removed", ["kind"])
+stalled = Counter(names.STALLED, "Runs ended because they made no progress though their lease was renewed")
 redis_fallback = Counter(names.FALLBACKS, "Decisions made in the process because Redis did not answer", ["part"])
 
 BREAKER_VALUES: Mapping[str, float] = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
