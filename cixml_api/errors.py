@@ -91,6 +91,7 @@ ANSWERS: dict[type[errors.CixmlError], Answer] = {
     errors.UnauthenticatedError: Answer(401, 201, "Unauthenticated"),
     BodyTooLargeError: Answer(413, 301, "Body too large"),
     errors.DatabaseUnavailableError: Answer(503, 501, "Database unavailable"),
+    errors.StorageFullError: Answer(503, 505, "Storage full"),
     errors.CacheUnavailableError: Answer(503, 502, "Cache unavailable"),
     errors.MembershipUnavailableError: Answer(503, 503, "Membership unavailable"),
     errors.ExtractorUnavailableError: Answer(503, 504, "Extractor unavailable"),

@@ -8,6 +8,7 @@
     │   └── UnauthenticatedError
     ├── DependencyError        something outside does not answer; retryable
     │   ├── DatabaseUnavailableError
+    │   │   └── StorageFullError
     │   ├── CacheUnavailableError
     │   ├── MembershipUnavailableError
     │   ├── ExtractorUnavailableError
@@ -97,6 +98,15 @@ class DatabaseUnavailableError(DependencyError):
     """The database does not answer."""
 
     code = "database_unavailable"
+
+
+class StorageFullError(DatabaseUnavailableError):
+    """The database has no room left: what is stored can be read, and writing goes on by itself when there is room."""
+
+    code = "storage_full"
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: float = 30.0) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
 
 
 class CacheUnavailableError(DependencyError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -25,6 +26,8 @@ from resources.types import BatchState, ItemStatus, Stage
 
 WRITE_WAIT_SECONDS = 1.0
 STOPPING = "worker_stopping"
+OUTAGE_SECONDS = 240.0
+OUTAGE_PAUSE_SECONDS = 2.0
 _attempts = attrgetter("attempts")
 logger = logging.getLogger("cixml.lease")
 
@@ -41,6 +44,7 @@ class Lease:
         self._heartbeat = heartbeat
         self._settings = settings
         self._dropped: frozenset[UUID] = frozenset()
+        self._met_outage = False
         self._writing = threading.Lock()
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._renew, name=f"cixml-lease-{batch.batch_id}", daemon=True)
@@ -49,8 +53,12 @@ class Lease:
     @contextmanager
     def transaction(self) -> Iterator[Connection[TupleRow]]:
         """Open a fenced transaction. Raises LeaseLostError when another attempt owns the batch: nothing is written."""
-        with self._writing, self._fenced(self._database) as connection:
-            yield connection
+        try:
+            with self._writing, self._fenced(self._database) as connection:
+                yield connection
+        except DatabaseUnavailableError:
+            self._met_outage = True
+            raise
         progress.mark()
 
     @contextmanager
@@ -102,10 +110,24 @@ class Lease:
     def close(self) -> None:
         """End the batch. What its run left open goes back to the queue, or ends when its attempts are used up.
 
-        A run that was cut short because its worker stops counts no try.
+        A run that was cut short counts no try: by an outage of Postgres, which is waited out, or by its worker's stop.
         """
         self._is_over.set()
         self._thread.join()
+        waits_until = time.monotonic() + OUTAGE_SECONDS
+        try:
+            while not self._try_to_close():
+                if time.monotonic() > waits_until or draining.is_time_to_give_back():
+                    logger.error("batch %s can't be closed: lifeline will, when Postgres is back", self.batch.batch_id)
+                    return
+                time.sleep(OUTAGE_PAUSE_SECONDS)
+        except LeaseLostError:
+            logger.warning("batch %s was taken over before its run ended", self.batch.batch_id)
+        finally:
+            self._heartbeat.close()
+
+    def _try_to_close(self) -> bool:
+        """End the batch, or renew its lease as far as Postgres does that; return whether it is ended."""
         try:
             with self.transaction() as connection:
                 ended = give_up(
@@ -113,13 +135,18 @@ class Lease:
                     self.batch.batch_id,
                     BatchState.DONE,
                     self._settings,
-                    counts_attempt=not draining.is_time_to_give_back(),
+                    counts_attempt=not (self._met_outage or draining.is_time_to_give_back()),
                 )
+        except DatabaseUnavailableError as error:
+            logger.warning("batch %s waits to be closed: %s", self.batch.batch_id, error)
+        else:
             observe(ended)
-        except LeaseLostError:
-            logger.warning("batch %s was taken over before its run ended", self.batch.batch_id)
-        finally:
-            self._heartbeat.close()
+            return True
+        try:
+            self._beat()
+        except DatabaseUnavailableError as error:
+            logger.warning("batch %s: a heartbeat is missed: %s", self.batch.batch_id, error)
+        return False
 
     def leave(self, database: Database) -> None:
         """Give everything back without a try, and let the reaper close the batch and its run: the process ends now.

@@ -29,6 +29,7 @@ from resources.orchestration import draining, tags, work
 from resources.orchestration.celery_app import EXECUTE_RUN, make_celery
 from resources.orchestration.watchdog import Watchdog
 from resources.postgres import workers
+from resources.postgres.database import OUTAGES
 from resources.settings import Settings
 from resources.telemetry.logs import configure_logging
 
@@ -81,7 +82,7 @@ class Presence:
         try:
             with psycopg.connect(self._url, autocommit=True, connect_timeout=2) as connection:
                 workers.beat(connection, worker_id=self._id, queues=self._queues, slots=self._slots)
-        except psycopg.OperationalError as error:
+        except OUTAGES as error:
             logger.warning("the worker's row is not renewed: %s", error)
 
     def leave(self) -> None:
@@ -91,7 +92,7 @@ class Presence:
         try:
             with psycopg.connect(self._url, autocommit=True, connect_timeout=2) as connection:
                 workers.leave(connection, worker_id=self._id)
-        except psycopg.OperationalError as error:
+        except OUTAGES as error:
             logger.warning("the worker's row stays until it ages: %s", error)
 
 

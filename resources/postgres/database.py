@@ -1,4 +1,7 @@
-"""A pipeline process's connection: kept open between runs, made anew when it broke. Pool and async side: pool.py."""
+"""A pipeline process's connection: kept open between runs, made anew when it broke. Pool and async side: pool.py.
+
+Also what counts as an outage of Postgres: nobody's fault, over by itself, nothing was written.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,20 @@ from pgvector.psycopg import register_vector
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from resources.errors import DatabaseUnavailableError
+from resources.errors import DatabaseUnavailableError, StorageFullError
 
 CONNECT_TIMEOUT_SECONDS = 5
 IDLE_TRANSACTION_SECONDS = 60
+OUTAGES = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
+"""No answer, no room (class 53), a shutdown (57P01 to 57P03), or a server that only reads since a failover (25006)."""
 logger = logging.getLogger("cixml.postgres")
+
+
+def outage(error: psycopg.Error) -> DatabaseUnavailableError:
+    """Return the error of ours for one of OUTAGES."""
+    if isinstance(error, psycopg.errors.DiskFull):
+        return StorageFullError()
+    return DatabaseUnavailableError(f"The database does not answer: {type(error).__name__}")
 
 
 class Database:
@@ -37,18 +49,18 @@ class Database:
             connection = self._ready()
             with connection.transaction():
                 yield connection
-        except psycopg.OperationalError as error:
+        except OUTAGES as error:
             self.close()
-            raise DatabaseUnavailableError(f"The database does not answer: {type(error).__name__}") from error
+            raise outage(error) from error
 
     @contextmanager
     def session(self) -> Iterator[Connection[TupleRow]]:
         """Hand out the connection outside a transaction (LISTEN, one statement). Raises DatabaseUnavailableError."""
         try:
             yield self._ready()
-        except psycopg.OperationalError as error:
+        except OUTAGES as error:
             self.close()
-            raise DatabaseUnavailableError(f"The database does not answer: {type(error).__name__}") from error
+            raise outage(error) from error
 
     def close(self) -> None:
         """Drop the connection; the next use opens one."""

@@ -16,7 +16,8 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import AsyncRowFactory, TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolClosed
 
-from resources.errors import DatabaseUnavailableError
+from resources.errors import DatabaseUnavailableError, StorageFullError
+from resources.postgres.database import OUTAGES
 from resources.postgres.queries import query
 from resources.settings import Settings
 
@@ -53,10 +54,17 @@ async def connected(pool: Pool) -> AsyncIterator[AsyncConnection[TupleRow]]:
     """Lend a connection in autocommit. Raises DatabaseUnavailableError for whatever is not the caller's fault."""
     try:
         async with pool.connection() as connection:
-            yield connection
-    except (psycopg.OperationalError, psycopg.InterfaceError, PoolClosed) as error:
-        await _drop_broken(pool)
+            try:
+                yield connection
+            except psycopg.errors.ReadOnlySqlTransaction:
+                await connection.close()  # it leads to what is a standby now: the pool connects anew
+                raise
+    except PoolClosed as error:
         raise DatabaseUnavailableError from error
+    except OUTAGES as error:
+        await _drop_broken(pool)
+        kind = StorageFullError if isinstance(error, psycopg.errors.DiskFull) else DatabaseUnavailableError
+        raise kind from error
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.InvalidSchemaName) as error:
         raise DatabaseUnavailableError("the database is not migrated: run 'cixml migrate'") from error
 
