@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from cixml_api import errors, openapi
 from cixml_api.dependencies import Breaker, Services
 from cixml_api.middleware import RequestFrame
-from cixml_api.routes import corpora, health, jobs, search
+from cixml_api.routes import corpora, health, job_actions, jobs, search
 from cixml_api.searching import Embedder, Searcher, VectorCache
 from resources import fail_points
 from resources.cache.query_vectors import QueryVectorCache
@@ -77,7 +77,7 @@ def create_app(
         title="cixml", version=_version(), lifespan=lifespan, openapi_tags=TAGS, redoc_url=None, redirect_slashes=False
     )
     app.state.services = services
-    for router in (jobs.router, search.router, corpora.router, health.router):
+    for router in (jobs.router, job_actions.router, search.router, corpora.router, health.router):
         app.include_router(router)
     app.add_middleware(RequestFrame, max_body_bytes=settings.api.max_body_bytes)
     errors.install(app)

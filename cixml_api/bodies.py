@@ -30,12 +30,18 @@ _NUMBERS = {"missing": MISSING, "extra_forbidden": UNKNOWN}
 _RANGE_TYPES = ("too_long", "too_short", "greater_than", "less_than", "string_too_long", "string_too_short")
 
 
-def body_of(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:
-    """Return a dependency that gives the body as `model`. Name it after the caller: who is unknown gets 401 first."""
+def body_of(model: type[Body], *, may_be_empty: bool = False) -> Callable[[Request], Awaitable[Body]]:
+    """Return a dependency that gives the body as `model`. Name it after the caller: who is unknown gets 401 first.
+
+    With `may_be_empty` no body at all stands for an empty object.
+    """
 
     async def read(request: Request) -> Body:
+        body = await request.body()
+        if may_be_empty and not body:
+            return validate(model, {})
         check_media_type(request.headers.get("content-type", ""))
-        return validate(model, parse(await request.body()))
+        return validate(model, parse(body))
 
     return read
 

@@ -60,6 +60,12 @@ class MediaTypeError(errors.CallerError):
     code = "unsupported_media_type"
 
 
+class NothingToRetryError(errors.CallerError):
+    """The job has no item that could be retried so."""
+
+    code = "nothing_to_retry"
+
+
 class BodyTooLargeError(errors.CallerError):
     """The body is too large."""
 
@@ -89,6 +95,7 @@ ANSWERS: dict[type[errors.CixmlError], Answer] = {
     errors.InvalidUrlError: Answer(422, URL, "Invalid request"),
     InvalidFieldsError: Answer(422, VALUE, "Invalid request"),
     errors.UnauthenticatedError: Answer(401, 201, "Unauthenticated"),
+    NothingToRetryError: Answer(409, 202, "Nothing to retry"),
     BodyTooLargeError: Answer(413, 301, "Body too large"),
     errors.DatabaseUnavailableError: Answer(503, 501, "Database unavailable"),
     errors.StorageFullError: Answer(503, 505, "Storage full"),

@@ -23,6 +23,11 @@ JOB_REQUEST: list[JsonValue] = [
     },
 ]
 
+RETRY_REQUEST: list[JsonValue] = [
+    {"only": ["failed"], "stages": ["embedding"]},
+    {"items": [_ITEM_ID]},
+]
+
 SEARCH_REQUEST: list[JsonValue] = [{"query": "how do I rotate an API key", "top_k": 10}]
 
 JOB: list[JsonValue] = [
@@ -32,6 +37,7 @@ JOB: list[JsonValue] = [
         "version": 17,
         "corpus": "product-docs",
         "caller_id": "c_9f2e",
+        "parent_job_id": None,
         "created_at": _TIME,
         "started_at": _TIME,
         "finished_at": None,
@@ -58,7 +64,12 @@ JOB: list[JsonValue] = [
             "embedding_tokens": 391022,
             "cached_tokens": 120400,
         },
-        "links": {"self": f"/v1/jobs/{_JOB_ID}", "items": f"/v1/jobs/{_JOB_ID}/items"},
+        "links": {
+            "self": f"/v1/jobs/{_JOB_ID}",
+            "items": f"/v1/jobs/{_JOB_ID}/items",
+            "cancel": f"/v1/jobs/{_JOB_ID}/cancel",
+            "retry": f"/v1/jobs/{_JOB_ID}/retry",
+        },
     }
 ]
 

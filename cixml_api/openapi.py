@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from cixml_api import errors
-from cixml_api.schemas import JobRequest, Problem, SearchRequest
+from cixml_api.schemas import JobRequest, Problem, RetryRequest, SearchRequest
 
 DESCRIPTION = """
 Give URLs, get a searchable corpus. A job is accepted at once (202) and worked on in the background; a page is
@@ -40,6 +40,7 @@ _EXAMPLES = {
         False,
     ),
     404: ("not-found", "Not found", "There is no such thing for this caller.", 1, False),
+    409: ("nothing-to-retry", "Nothing to retry", "The job has no item that could be retried so.", 202, False),
     413: ("body-too-large", "Body too large", "The body may have 10485760 bytes: split the request", 301, False),
     415: (
         "unsupported-media-type",
@@ -53,10 +54,10 @@ _EXAMPLES = {
 }
 
 
-def request_body(model: type[BaseModel]) -> dict[str, Any]:
+def request_body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     """Return what a route says of its body (`openapi_extra`); bodies.py validates it."""
     schema = {"$ref": _REF.format(model=model.__name__)}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
 
 
 def problems(operation: str, *statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -101,7 +102,13 @@ def install(app: FastAPI) -> None:
 
 def _complete(found: dict[str, Any]) -> dict[str, Any]:
     _, definitions = models_json_schema(
-        [(JobRequest, "validation"), (SearchRequest, "validation"), (Problem, "serialization")], ref_template=_REF
+        [
+            (JobRequest, "validation"),
+            (RetryRequest, "validation"),
+            (SearchRequest, "validation"),
+            (Problem, "serialization"),
+        ],
+        ref_template=_REF,
     )
     schemas = found.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(definitions["$defs"])

@@ -17,6 +17,8 @@ from resources.postgres.jobs import JobItem, JobSummary
 from resources.postgres.search import Hit
 from resources.types import ItemStatus, JobStatus, Stage
 
+RETRY_SECONDS = "2"
+
 
 def answer(body: BaseModel, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return a JSON answer; built here because FastAPI would validate the body a second time."""
@@ -28,6 +30,11 @@ def job_path(job_id: UUID) -> str:
     return f"/v1/jobs/{public_id(Prefix.JOB, job_id)}"
 
 
+def started(job_id: UUID) -> dict[str, str]:
+    """Return the headers of an answer that says where a job under way is read, and when it is worth it."""
+    return {"Location": job_path(job_id), "Retry-After": RETRY_SECONDS}
+
+
 def job(row: JobSummary) -> schemas.Job:
     finished = row.indexed + row.unchanged + row.skipped + row.failed + row.cancelled
     return schemas.Job(
@@ -36,6 +43,7 @@ def job(row: JobSummary) -> schemas.Job:
         version=row.version,
         corpus=row.corpus,
         caller_id=row.caller_id,
+        parent_job_id=public_id(Prefix.JOB, row.parent_job_id) if row.parent_job_id else None,
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
@@ -62,8 +70,13 @@ def job(row: JobSummary) -> schemas.Job:
             embedding_tokens=row.embedding_tokens,
             cached_tokens=row.cached_tokens,
         ),
-        links=schemas.JobLinks(self=job_path(row.id), items=job_path(row.id) + "/items"),
+        links=_links(row.id),
     )
+
+
+def _links(job_id: UUID) -> schemas.JobLinks:
+    own = job_path(job_id)
+    return schemas.JobLinks(self=own, items=f"{own}/items", cancel=f"{own}/cancel", retry=f"{own}/retry")
 
 
 def item(row: JobItem) -> schemas.Item:

@@ -36,8 +36,6 @@ from resources.postgres.pool import caller_transaction, connected
 from resources.types import CallerContext, ItemStatus, JobStatus
 from resources.web.urls import parse_url
 
-RETRY_SECONDS = "2"
-
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 _JOB_PLACE = TypeAdapter(tuple[Literal["-created_at", "created_at"], AwareDatetime, UUID])
@@ -71,8 +69,8 @@ async def create_job(
         raise NotFoundError(
             f"There is no corpus {body.corpus!r} of this caller: let 'create_corpus' be true to make it."
         )
-    headers = {"Location": views.job_path(inserted.id), "Retry-After": RETRY_SECONDS}
-    return views.answer(views.job(_new_summary(inserted, caller, body.corpus, items)), status=202, headers=headers)
+    summary = _new_summary(inserted, caller, body.corpus, items)
+    return views.answer(views.job(summary), status=202, headers=views.started(inserted.id))
 
 
 async def _insert(
@@ -224,7 +222,7 @@ def _plain(text: str | None) -> str | None:
     responses={304: {"description": "Not changed"}, **problems("job_read", 404)},
     summary="Read one job",
 )
-async def read_job(request: Request, caller: Caller, services: AnyServices, job_id: str) -> Response:
+async def read_one(request: Request, caller: Caller, services: AnyServices, job_id: str) -> Response:
     """Return a job with its items counted by state. `ETag` is its version: `If-None-Match` is answered by 304."""
     key = parse_public_id(Prefix.JOB, job_id)
     async with connected(services.pool) as connection:
@@ -234,7 +232,7 @@ async def read_job(request: Request, caller: Caller, services: AnyServices, job_
     tag = f'W/"{row.version}"'
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers={"ETag": tag})
-    headers = {"ETag": tag} if JobStatus(row.status).is_terminal else {"ETag": tag, "Retry-After": RETRY_SECONDS}
+    headers = {"ETag": tag} if JobStatus(row.status).is_terminal else {"ETag": tag, "Retry-After": views.RETRY_SECONDS}
     return views.answer(views.job(row), headers=headers)
 
 

@@ -16,6 +16,7 @@ from cixml_api.schemas.jobs import (
     JobLinks,
     JobList,
     JobRequest,
+    RetryRequest,
     UrlEntry,
     Usage,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "QueueHealth",
     "Ready",
     "Request",
+    "RetryRequest",
     "Scores",
     "SearchAnswer",
     "SearchRequest",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, JsonValue, Tag, field_validator
 
 from cixml_api import examples
 from cixml_api.schemas.common import CORPUS_NAME, MOST_METADATA_BYTES, Answer, ErrorRecord, ListMetadata, Request
 from resources.types import ItemStatus, JobStatus, Stage
+
+MOST_RETRIED = 10_000
 
 
 class UrlEntry(Request):
@@ -43,6 +45,18 @@ class JobRequest(Request):
     ] = Field(min_length=1)
 
 
+class RetryRequest(Request):
+    """Which items of a job to retry: those that pass every field given."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.RETRY_REQUEST})
+
+    only: list[Literal["failed", "cancelled"]] = Field(default=["failed", "cancelled"], min_length=1)
+    stages: list[Literal["scraping", "chunking", "embedding"]] | None = Field(
+        default=None, min_length=1, description="only what failed in these stages"
+    )
+    items: list[str] | None = Field(default=None, min_length=1, max_length=MOST_RETRIED, description="only these items")
+
+
 class ItemCounts(Answer):
     """Items of a job by state."""
 
@@ -69,8 +83,12 @@ class Usage(Answer):
 
 
 class JobLinks(Answer):
+    """Where the job is read, and where it is acted on (`cancel` and `retry` take a POST)."""
+
     self: str
     items: str
+    cancel: str
+    retry: str
 
 
 class Job(Answer):
@@ -83,6 +101,7 @@ class Job(Answer):
     version: int
     corpus: str
     caller_id: str
+    parent_job_id: str | None = Field(description="the job that this one retries items of")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

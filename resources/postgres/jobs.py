@@ -41,6 +41,7 @@ class JobSummary:
 
     id: UUID
     caller_id: str
+    parent_job_id: UUID | None = None
     corpus: str
     status: str
     version: int
@@ -149,6 +150,13 @@ async def get_job(connection: AsyncConnection[TupleRow], *, caller_id: str, job_
     """Return one job of the caller."""
     found = await fetch_as(connection, caller_id, query("get_job"), {"job_id": job_id}, rows=class_row(JobSummary))
     return found[0] if found else None
+
+
+async def read_job(connection: AsyncConnection[TupleRow], *, job_id: UUID) -> JobSummary | None:
+    """Return a job within the caller's transaction, as it stands there."""
+    cursor = connection.cursor(row_factory=class_row(JobSummary))
+    await cursor.execute(query("get_job"), {"job_id": job_id})
+    return await cursor.fetchone()
 
 
 async def list_jobs(

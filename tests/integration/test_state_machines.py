@@ -304,7 +304,8 @@ def cancelling(url: str) -> Iterator[Callable[[str, UUID], JobStatus | None]]:
 
     async def cancel(caller: str, job_id: UUID) -> JobStatus | None:
         async with caller_transaction(pool, caller) as connection:
-            return await cancel_job(connection, caller_id=caller, job_id=job_id)
+            cancelled = await cancel_job(connection, caller_id=caller, job_id=job_id)
+            return cancelled.status if cancelled else None
 
     with asyncio.Runner() as runner:
         runner.run(pool.open())

@@ -1,4 +1,4 @@
-SELECT j.id, j.caller_id, c.name AS corpus, j.status, j.version, j.failed_stage, j.error, j.created_at, j.started_at,
+SELECT j.id, j.caller_id, j.parent_job_id, c.name AS corpus, j.status, j.version, j.failed_stage, j.error, j.created_at, j.started_at,
        j.finished_at, n.*
 FROM (
     SELECT * FROM cixml.jobs j

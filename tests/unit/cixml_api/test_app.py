@@ -173,7 +173,7 @@ async def test_the_document_describes_every_route_with_examples_and_errors(clien
         for status, answer in route["responses"].items():
             if status[0] in "45":
                 assert answer["content"]["application/problem+json"]["example"]["status"] == int(status)
-        if method == "post":
+        if method == "post" and not path.endswith("/cancel"):
             assert route["requestBody"]["content"]["application/json"]["schema"]["$ref"]
     _check_references(document)
     for name in ("JobRequest", "SearchRequest", "Job", "Item", "Corpus", "SearchAnswer"):
@@ -189,7 +189,14 @@ def _check_references(document: dict[str, Any]) -> None:
 async def test_the_examples_are_of_the_shape_they_show() -> None:
     from cixml_api import schemas
 
-    for model in (schemas.JobRequest, schemas.SearchRequest, schemas.Job, schemas.Item, schemas.Corpus):
+    for model in (
+        schemas.JobRequest,
+        schemas.RetryRequest,
+        schemas.SearchRequest,
+        schemas.Job,
+        schemas.Item,
+        schemas.Corpus,
+    ):
         for example in model.model_json_schema()["examples"]:
             model.model_validate(example)
     for example in schemas.SearchAnswer.model_json_schema()["examples"]:
