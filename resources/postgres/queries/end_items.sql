@@ -31,7 +31,7 @@ WITH ending AS (
 ), counted AS (
     UPDATE cixml.jobs j
     SET items_open = j.items_open - t.ended, items_failed = j.items_failed + t.failed,
-        items_good = j.items_good + t.good, version = j.version + 1,
+        items_good = j.items_good + t.good, version = j.version + 1, progressed_at = now(),
         failed_stage = coalesce(j.failed_stage, t.failed_stage), error = coalesce(j.error, t.error),
         finished_at = CASE WHEN j.items_open = t.ended THEN now() END,
         status = CASE
