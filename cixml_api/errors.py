@@ -60,6 +60,12 @@ class MediaTypeError(errors.CallerError):
     code = "unsupported_media_type"
 
 
+class KeyReusedError(errors.CallerError):
+    """The Idempotency-Key was used for another body on this path: send a new key with a new request."""
+
+    code = "idempotency_key_reused"
+
+
 class NothingToRetryError(errors.CallerError):
     """The job has no item that could be retried so."""
 
@@ -95,6 +101,7 @@ ANSWERS: dict[type[errors.CixmlError], Answer] = {
     errors.InvalidUrlError: Answer(422, URL, "Invalid request"),
     InvalidFieldsError: Answer(422, VALUE, "Invalid request"),
     errors.UnauthenticatedError: Answer(401, 201, "Unauthenticated"),
+    KeyReusedError: Answer(422, 203, "Key reused"),
     NothingToRetryError: Answer(409, 202, "Nothing to retry"),
     BodyTooLargeError: Answer(413, 301, "Body too large"),
     errors.DatabaseUnavailableError: Answer(503, 501, "Database unavailable"),

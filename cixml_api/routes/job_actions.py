@@ -7,10 +7,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from cixml_api import schemas, views
+from cixml_api import idempotency, schemas, views
 from cixml_api.bodies import body_of
 from cixml_api.dependencies import AnyServices, Caller
 from cixml_api.errors import VALUE, FieldProblem, InvalidFieldsError, NothingToRetryError
+from cixml_api.idempotency import IdempotencyKey
 from cixml_api.openapi import problems, request_body
 from resources.errors import NotFoundError
 from resources.identifiers import Prefix, parse_public_id
@@ -60,6 +61,8 @@ async def retry(
     caller: Caller,
     services: AnyServices,
     job_id: str,
+    idempotency_key: IdempotencyKey = None,
+    *,
     body: Annotated[schemas.RetryRequest, Depends(body_of(schemas.RetryRequest, may_be_empty=True))],
 ) -> Response:
     """Make a job (`parent_job_id`) of this one's failed and cancelled items; this one stays as it is.
@@ -69,7 +72,10 @@ async def retry(
     """
     key = parse_public_id(Prefix.JOB, job_id)
     item_ids = None if body.items is None else [_item_id(position, text) for position, text in enumerate(body.items)]
+    keyed = idempotency.keyed(request, caller, idempotency_key, body)
     async with caller_transaction(services.pool, caller.caller_id) as connection:
+        if kept := await idempotency.replay(connection, keyed):
+            return kept
         retried = await retry_job(
             connection,
             caller_id=caller.caller_id,
@@ -82,7 +88,9 @@ async def retry(
         child = _child_of(retried, item_ids)
         row = await read_job(connection, job_id=child)
         assert row is not None
-    return views.answer(views.job(row), status=202, headers=views.started(row.id))
+        answer = views.answer(views.job(row), status=202, headers=views.started(row.id))
+        await idempotency.keep(connection, keyed, answer)
+    return answer
 
 
 def _item_id(position: int, text: str) -> UUID:

@@ -7,12 +7,15 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
 from pydantic import AwareDatetime, TypeAdapter
 
-from cixml_api import schemas, views
+from cixml_api import idempotency, schemas, views
 from cixml_api.bodies import body_of
 from cixml_api.dependencies import AnyServices, Caller, Services
 from cixml_api.errors import RANGE, URL, VALUE, FieldProblem, InvalidFieldsError
+from cixml_api.idempotency import IdempotencyKey
 from cixml_api.openapi import problems, request_body
 from cixml_api.pagination import Cursor, Limit, decode_cursor, encode_cursor, page, split
 from resources import fail_points
@@ -57,6 +60,8 @@ async def create_job(
     request: Request,
     caller: Caller,
     services: AnyServices,
+    idempotency_key: IdempotencyKey = None,
+    *,
     body: Annotated[schemas.JobRequest, Depends(body_of(schemas.JobRequest))],
 ) -> Response:
     """Accept URLs for a corpus, which is made on first use. The job is done when every item is in a final state.
@@ -64,33 +69,40 @@ async def create_job(
     A URL that occurs again in the same job is `skipped`. `Location` is the job's address.
     """
     items = _read_items(body, services.settings.api.max_urls_per_job)
-    inserted = await _insert(services, caller, body, items, request.state.traceparent)
-    if inserted is None:
-        raise NotFoundError(
-            f"There is no corpus {body.corpus!r} of this caller: let 'create_corpus' be true to make it."
-        )
-    summary = _new_summary(inserted, caller, body.corpus, items)
-    return views.answer(views.job(summary), status=202, headers=views.started(inserted.id))
+    keyed = idempotency.keyed(request, caller, idempotency_key, body)
+    async with caller_transaction(services.pool, caller.caller_id) as connection:
+        if kept := await idempotency.replay(connection, keyed):
+            return kept
+        inserted = await _insert(connection, services, caller, body, items, request.state.traceparent)
+        summary = _new_summary(inserted, caller, body.corpus, items)
+        answer = views.answer(views.job(summary), status=202, headers=views.started(inserted.id))
+        await idempotency.keep(connection, keyed, answer)
+        fail_points.reach(fail_points.JOB_INSERTED)
+    fail_points.reach(fail_points.JOB_COMMITTED)
+    return answer
 
 
 async def _insert(
-    services: Services, caller: CallerContext, body: schemas.JobRequest, items: list[NewItem], traceparent: str
-) -> InsertedJob | None:
-    async with caller_transaction(services.pool, caller.caller_id) as connection:
-        made = None
-        if body.create_corpus:
-            await ensure_caller(connection, caller)
-            made = await ensure_corpus(
-                connection, caller_id=caller.caller_id, name=body.corpus, index=services.new_index
-            )
-        job = await submit_job(
-            connection, caller_id=caller.caller_id, corpus=body.corpus, items=items, traceparent=traceparent
-        )
-        if made and made[0].rowcount != made[1].rowcount:
-            model = services.settings.embedding_model
-            raise ConfigurationError(f"the model {model} is not in the database: run 'cixml migrate'")
-        fail_points.reach(fail_points.JOB_INSERTED)
-    fail_points.reach(fail_points.JOB_COMMITTED)
+    connection: AsyncConnection[TupleRow],
+    services: Services,
+    caller: CallerContext,
+    body: schemas.JobRequest,
+    items: list[NewItem],
+    traceparent: str,
+) -> InsertedJob:
+    made = None
+    if body.create_corpus:
+        await ensure_caller(connection, caller)
+        made = await ensure_corpus(connection, caller_id=caller.caller_id, name=body.corpus, index=services.new_index)
+    job = await submit_job(
+        connection, caller_id=caller.caller_id, corpus=body.corpus, items=items, traceparent=traceparent
+    )
+    if made and made[0].rowcount != made[1].rowcount:
+        model = services.settings.embedding_model
+        raise ConfigurationError(f"the model {model} is not in the database: run 'cixml migrate'")
+    if job is None:
+        detail = f"There is no corpus {body.corpus!r} of this caller: let 'create_corpus' be true to make it."
+        raise NotFoundError(detail)
     return job
 
 

@@ -25,6 +25,8 @@ from resources.telemetry import metrics
 LIMITS = "-c statement_timeout=30s -c lock_timeout=1s"
 IDLE_DAYS = 1
 """For rows that say what is now: paused hosts and workers."""
+KEY_DAYS = 1
+"""How long a request with an Idempotency-Key may be repeated: told to callers."""
 WALK_AGAIN_SECONDS = 86_400.0
 """A walk goes on where it ended; what it passed by and could not take then, the next from the start takes."""
 Place = int | bytes | None
@@ -114,6 +116,7 @@ def _kinds(settings: RetentionSettings, cixml: Database, dagster: Database) -> l
         (IDLE_DAYS, "page_bodies", cixml, lambda link, after: ours.prune_page_bodies(link, after=after)),
         (batches, "batches", cixml, lambda link, _: ours.prune_batches(link, days=batches)),
         (IDLE_DAYS, "hosts", cixml, lambda link, _: ours.prune_hosts(link, days=IDLE_DAYS)),
+        (KEY_DAYS, "idempotency_keys", cixml, lambda link, _: ours.prune_idempotency_keys(link, days=KEY_DAYS)),
         (IDLE_DAYS, "workers", cixml, lambda link, _: ours.prune_workers(link, days=IDLE_DAYS)),
     ]
     return [Kind(name=name, database=database, prune=prune) for days, name, database, prune in aged if days > 0]

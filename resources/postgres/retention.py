@@ -69,5 +69,10 @@ def prune_workers(connection: Connection[TupleRow], *, days: int) -> Slice:
     return _limited(connection, query("prune_workers"), days)
 
 
+def prune_idempotency_keys(connection: Connection[TupleRow], *, days: int) -> Slice:
+    """Forget answers kept for `days`: their keys are new again."""
+    return _limited(connection, query("prune_idempotency_keys"), days)
+
+
 def _limited(connection: Connection[TupleRow], statement: LiteralString, days: int) -> Slice:
     return Slice(removed=connection.execute(statement, {"days": days, "limit": ROWS_AT_ONCE}).rowcount)

@@ -34,7 +34,8 @@ def login(database: Database) -> Iterator[psycopg.Connection[Any]]:  # noqa: F81
 @pytest_asyncio.fixture
 async def alices_corpus(api: Api, database: Database) -> str:  # noqa: F811
     """Alice has a row in every table and view; returns her corpus's id."""
-    answer = await api.post("/v1/jobs", {"corpus": "docs", "urls": ["https://docs.example.com/a"]})
+    job = {"corpus": "docs", "urls": ["https://docs.example.com/a"]}
+    answer = await api.post("/v1/jobs", job, headers={"Idempotency-Key": "alices"})
     assert answer.status_code == 202
     with psycopg.connect(database.pipeline_url) as pipeline:
         index_document(pipeline, corpus="docs", owner=ALICE, url="https://docs.example.com/a", texts=["one", "two"])
