@@ -29,6 +29,8 @@ from resources.types import BatchState
 
 LOCK_KEY = 0x6C6966656C696E65  # "lifeline"
 SWEEP_SECONDS = 30.0
+UNREQUESTED_SECONDS = 8.0
+"""A claim's run is asked for within a second; without one after so long, whoever claimed died in between."""
 UNCLAIMED_RUN_SECONDS = 300.0
 """A run of the UI or a backfill opens its batch in its first step: one without after so long has died before."""
 UNDER_WAY = [
@@ -70,12 +72,26 @@ class Lifeline:
         with self._parts.database.session() as connection:
             if not locks.try_lock(connection, key=LOCK_KEY):
                 return
+        self.lapse()
         for batch in self.reap():
             self._close_run_of(batch)
         if time.monotonic() - self._swept_at > SWEEP_SECONDS:
             self._swept_at = time.monotonic()
             self.sweep()
         self._retention.step_aside()
+
+    def lapse(self) -> None:
+        """Let claims expire that have no run, or one that could not be launched: they hold the slots of others.
+
+        When the daemon dies, the sensors it was waiting for claim once more in the code server, for nobody.
+        """
+        with self._parts.database.transaction() as connection:
+            waiting = batches.claims_older_than(connection, seconds=UNREQUESTED_SECONDS)
+        for batch_id in waiting:
+            runs = self._instance.get_runs(RunsFilter(tags={tags.BATCH: str(batch_id)}))
+            if all(run.is_finished for run in runs):
+                with self._parts.database.transaction() as connection:
+                    batches.lapse(connection, batch_id=batch_id)
 
     def reap(self) -> list[ExpiredBatch]:
         """Give the items of expired batches back, a transaction each; return those batches."""

@@ -138,6 +138,17 @@ def expired(connection: Connection[TupleRow]) -> ExpiredBatch | None:
         return cursor.execute(query("expired_batch")).fetchone()
 
 
+def claims_older_than(connection: Connection[TupleRow], *, seconds: float) -> list[UUID]:
+    """Return the batches that were claimed so long ago and still wait for their run."""
+    rows = connection.execute(query("claims_older_than"), {"seconds": seconds}).fetchall()
+    return [batch_id for (batch_id,) in rows]
+
+
+def lapse(connection: Connection[TupleRow], *, batch_id: UUID) -> None:
+    """Let a claim expire now."""
+    connection.execute(query("lapse_claim"), {"batch_id": batch_id})
+
+
 def open_items(connection: Connection[TupleRow], *, batch_id: UUID) -> list[OpenItem]:
     """Return the items of the batch that have not ended."""
     with connection.cursor(row_factory=class_row(OpenItem)) as cursor:

@@ -44,6 +44,7 @@ def owner(database: Database) -> Iterator[psycopg.Connection[Any]]:
 def rescuer(database: Database, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lifeline]:
     """A lifeline to which everything is old."""
     monkeypatch.setattr(lifeline, "UNCLAIMED_RUN_SECONDS", 0.0)
+    monkeypatch.setattr(lifeline, "UNREQUESTED_SECONDS", 0.0)
     settings = Settings.load(
         pipeline={"database_url": database.pipeline_url, "dispatch_seconds": 0.0},
         dagster={"database_url": database.pipeline_url.replace("postgresql://", DRIVER)},
@@ -59,13 +60,13 @@ def make_run(instance: DagsterInstance, status: DagsterRunStatus, batch_id: UUID
     return instance.create_run_for_job(nothing, status=status, tags=given)
 
 
-def make_batch(owner: psycopg.Connection[Any], run_id: str, state: str) -> UUID:
+def make_batch(owner: psycopg.Connection[Any], run_id: str | None, state: str) -> UUID:
     """Make the batch of a run: its lease is fresh, or it has ended."""
     make_worker(owner)
     corpus_id = make_job(owner, f"https://example.com/{run_id}").corpus_id
     row = owner.execute(
         "INSERT INTO cixml.batches (kind, corpus_id, items, run_id, state, lease_until, finished_at) VALUES "
-        "('ingest', %s, 0, %s, %s, now() + interval '1 hour', CASE WHEN %s = 'running' THEN NULL ELSE now() END) "
+        "('ingest', %s, 0, %s, %s, now() + interval '1 hour', CASE WHEN %s IN ('done', 'lost') THEN now() END) "
         "RETURNING id",
         [corpus_id, run_id, state, state],
     ).fetchone()
@@ -123,3 +124,30 @@ def test_a_run_of_the_ui_that_waits_for_its_start_is_dagsters_business(
     run = make_run(instance, status)
     rescuer.sweep()
     assert status_of(instance, run) is status
+
+
+@pytest.mark.parametrize("status", [None, DagsterRunStatus.FAILURE])
+def test_a_claim_without_a_run_that_could_begin_it_lapses(
+    rescuer: Lifeline, instance: DagsterInstance, owner: psycopg.Connection[Any], status: DagsterRunStatus | None
+) -> None:
+    batch_id = make_batch(owner, None, "claimed")
+    if status is not None:
+        make_run(instance, status, batch_id)
+    rescuer.lapse()
+    assert [batch.batch_id for batch in rescuer.reap()] == [batch_id]
+
+
+def test_a_claim_whose_run_is_on_its_way_keeps_its_time(
+    rescuer: Lifeline, instance: DagsterInstance, owner: psycopg.Connection[Any]
+) -> None:
+    make_run(instance, DagsterRunStatus.STARTING, make_batch(owner, None, "claimed"))
+    rescuer.lapse()
+    assert rescuer.reap() == []
+
+
+def test_a_batch_that_runs_does_not_lapse(
+    rescuer: Lifeline, instance: DagsterInstance, owner: psycopg.Connection[Any]
+) -> None:
+    make_batch(owner, "run-1", "running")
+    rescuer.lapse()
+    assert rescuer.reap() == []
