@@ -1,0 +1,167 @@
+"""What a run works on, by the rows: the batch of its tag, what is due for refresh, or what a model lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import dagster as dg
+import psycopg
+import pytest
+
+from resources.errors import ConfigurationError, ExtractorUnavailableError, LeaseLostError
+from resources.orchestration import tags
+from resources.orchestration.chunk_io_manager import ChunkIOManager
+from resources.orchestration.runtime import Runtime
+from resources.orchestration.streams import ChunkStream
+from resources.orchestration.work import RunWork
+from resources.postgres import pages
+from resources.postgres.database import Database as PipelineDatabase
+from tests.builders import make_job, make_page, make_worker
+from tests.database import Database
+from tests.integration.test_pipeline_rows import MODEL, claim_all, index
+
+
+@pytest.fixture
+def owner(database: Database) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(database.owner_url, autocommit=True) as connection:
+        make_worker(connection)
+        yield connection
+
+
+@pytest.fixture
+def parts(database: Database) -> Iterator[Runtime]:
+    found = Runtime(database.settings())
+    yield found
+    found.database.close()
+
+
+@pytest.fixture
+def pipeline(database: Database) -> Iterator[PipelineDatabase]:
+    found = PipelineDatabase(database.pipeline_url)
+    yield found
+    found.close()
+
+
+def run_with(**values: str) -> dg.DagsterRun:
+    return dg.DagsterRun(job_name="test", run_id=str(uuid4()), tags=values)
+
+
+def run_of_batch(batch_id: UUID) -> dg.DagsterRun:
+    return run_with(**{tags.BATCH: str(batch_id)})
+
+
+def run_of_partition(owner: psycopg.Connection[Any]) -> dg.DagsterRun:
+    row = owner.execute("SELECT partition_key FROM cixml.corpora").fetchone()
+    assert row is not None
+    return run_with(**{tags.PARTITION: row[0]})
+
+
+def batches_of(owner: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
+    return owner.execute("SELECT kind, state FROM cixml.batches ORDER BY created_at, kind").fetchall()
+
+
+def test_a_tagged_run_works_on_its_batch_and_closes_it(
+    owner: psycopg.Connection[Any], parts: Runtime, pipeline: PipelineDatabase
+) -> None:
+    job = make_job(owner, "https://example.com/a")
+    (claimed,) = claim_all(pipeline)
+    work = RunWork(run_of_batch(claimed.batch_id), parts)
+    lease = work.ingest(refresh_all=False)
+    assert lease is not None
+    assert work.of_model(None) == (lease, lease.batch.serving)
+    assert work.of_model(MODEL) == (lease, lease.batch.serving)
+    assert work.is_ingest
+    work.close()
+    assert batches_of(owner) == [("ingest", "done")]
+    assert owner.execute("SELECT item_id FROM cixml.work_queue").fetchall() == [(job.item_ids[0],)]
+
+
+def test_a_second_run_of_the_same_batch_gets_no_work(
+    owner: psycopg.Connection[Any], parts: Runtime, pipeline: PipelineDatabase
+) -> None:
+    make_job(owner, "https://example.com/a")
+    (claimed,) = claim_all(pipeline)
+    work = RunWork(run_of_batch(claimed.batch_id), parts)
+    with pytest.raises(LeaseLostError):
+        RunWork(run_of_batch(claimed.batch_id), parts)
+    work.close()
+
+
+def test_a_run_of_the_ui_refreshes_what_is_due_and_has_no_work_when_nothing_is(
+    owner: psycopg.Connection[Any], parts: Runtime, pipeline: PipelineDatabase
+) -> None:
+    make_job(owner, "https://example.com/a")
+    index(pipeline, b"body", "one two")
+    work = RunWork(run_of_partition(owner), parts)
+    assert work.ingest(refresh_all=False) is None  # it was fetched a moment ago
+    lease = work.ingest(refresh_all=True)
+    assert lease is not None
+    assert lease.batch.kind == "refresh"
+    assert not work.is_ingest
+    work.close()
+    assert ("refresh", "done") in batches_of(owner)
+
+
+def test_a_run_of_the_ui_backfills_what_a_model_lacks_under_one_lease_per_model(
+    owner: psycopg.Connection[Any], parts: Runtime, pipeline: PipelineDatabase
+) -> None:
+    make_job(owner, "https://example.com/a")
+    index(pipeline, b"body", "one two")
+    work = RunWork(run_of_partition(owner), parts)
+    lease, serving = work.of_model(MODEL)
+    assert work.of_model(MODEL)[0] is lease
+    assert lease.batch.kind == "backfill"
+    assert serving.model == MODEL
+    second, _ = work.of_model(None)
+    work.close()
+    assert second is not lease
+    assert [state for kind, state in batches_of(owner) if kind == "backfill"] == ["done", "done"]
+
+
+def test_every_lease_of_a_run_is_closed_also_after_one_could_not_be(
+    owner: psycopg.Connection[Any], parts: Runtime, pipeline: PipelineDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_job(owner, "https://example.com/a")
+    index(pipeline, b"body", "one two")
+    work = RunWork(run_of_partition(owner), parts)
+    first, _ = work.of_model(MODEL)
+    work.of_model(None)
+    close = first.close
+
+    def fail() -> None:
+        close()
+        raise ValueError("no")
+
+    monkeypatch.setattr(first, "close", fail)
+    with pytest.raises(ValueError, match="no"):
+        work.close()
+    assert [state for kind, state in batches_of(owner) if kind == "backfill"] == ["done", "done"]
+
+
+def test_a_run_without_a_partition_says_what_it_lacks(parts: Runtime) -> None:
+    with pytest.raises(ConfigurationError, match="start it for one partition"):
+        RunWork(run_with(), parts).ingest(refresh_all=True)
+
+
+def test_pages_that_the_extractor_was_away_for_wait_without_a_try(
+    owner: psycopg.Connection[Any], parts: Runtime, pipeline: PipelineDatabase
+) -> None:
+    make_job(owner, "https://example.com/a")
+    (claimed,) = claim_all(pipeline)
+    work = RunWork(run_of_batch(claimed.batch_id), parts)
+    lease, serving = work.of_model(None)
+    with lease.transaction() as connection:
+        waiting = pages.fetch_items(connection, batch_id=claimed.batch_id)
+        pages.store_pages(connection, [(item, make_page(url=item.url)) for item in waiting])
+    away = ExtractorUnavailableError(retry_after_seconds=30)
+    stream = ChunkStream(lease=lease, index=serving, outcomes=(), interruption=away)
+    context = dg.build_output_context()
+    ChunkIOManager().handle_output(context, stream)
+    work.close()
+    row = owner.execute(
+        "SELECT i.status, i.start_stage, i.attempts, i.waiting_reason, q.ready_at > now() + interval '20 seconds' "
+        "FROM cixml.job_items i JOIN cixml.work_queue q ON q.item_id = i.id"
+    ).fetchone()
+    assert row == ("queued", "chunking", 0, "extractor_unavailable", True)
