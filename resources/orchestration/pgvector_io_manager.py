@@ -6,6 +6,7 @@ What a killed run had stored is not embedded again.
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from psycopg.rows import TupleRow
 
 from resources import fail_points
 from resources.embedding.wire import MODEL_UNAVAILABLE, UNAUTHORIZED
-from resources.errors import EmbeddingRejectedError, EmbeddingUnavailableError
+from resources.errors import BreakerOpenError, EmbeddingRejectedError, EmbeddingUnavailableError
 from resources.orchestration.lease import observe
 from resources.orchestration.streams import EmbeddedTexts, VectorStream
 from resources.postgres import corpus_lock, promotions, vectors
@@ -28,6 +29,7 @@ from resources.types import BatchKind, ItemStatus, Stage
 
 MIN_WAIT_SECONDS = 1.0
 MISCONFIGURED_WAIT_SECONDS = 60.0
+BREAKER_WAIT_SECONDS = (12.0, 25.0)
 
 
 class PgVectorIOManager(dg.ConfigurableIOManager):
@@ -161,9 +163,16 @@ class _Writer:
 
 
 def _wait_seconds(error: EmbeddingUnavailableError) -> float:
-    """Return when to try again; a server that knows neither model nor key is not asked every few seconds."""
-    is_misconfigured = error.code in (MODEL_UNAVAILABLE, UNAUTHORIZED)
-    return max(MISCONFIGURED_WAIT_SECONDS if is_misconfigured else MIN_WAIT_SECONDS, error.retry_after_seconds)
+    """Return when to try again; a server that knows neither model nor key is not asked every few seconds.
+
+    Each try of a waiting batch is a run: while the breaker is open, tries are far apart and spread, but never so far
+    that pages wait half a minute once the server is back.
+    """
+    if error.code in (MODEL_UNAVAILABLE, UNAUTHORIZED):
+        return max(MISCONFIGURED_WAIT_SECONDS, error.retry_after_seconds)
+    if isinstance(error, BreakerOpenError):
+        return max(error.retry_after_seconds, random.uniform(*BREAKER_WAIT_SECONDS))  # noqa: S311
+    return max(MIN_WAIT_SECONDS, error.retry_after_seconds)
 
 
 def _refused(item_id: UUID, error: EmbeddingRejectedError) -> ItemEnd:

@@ -29,6 +29,9 @@ JOIN cixml.chunks c ON c.chunk_set_id = s.id WHERE k.name = %s ORDER BY 1, 2
 STORED = """
 SELECT count(*) FROM cixml.usage_ledger u JOIN cixml.corpora k ON k.id = u.corpus_id WHERE k.name = %s
 """
+RUNS_OF = """
+SELECT count(*) FROM cixml.batches b JOIN cixml.corpora k ON k.id = b.corpus_id WHERE k.name = %s
+"""
 RUNNING = """
 SELECT b.run_id FROM cixml.batches b JOIN cixml.corpora k ON k.id = b.corpus_id
 WHERE k.name = %s AND b.state = 'running'
@@ -107,7 +110,7 @@ def kill_children(pid: int) -> None:
 
 @pytest.mark.slow
 def test_a_job_outlives_an_embedding_server_that_is_down_for_a_minute(
-    stack: Stack, site: WebServer, embedding_server: EmbeddingServer
+    stack: Stack, site: WebServer, embedding_server: EmbeddingServer, owner: psycopg.Connection[Any]
 ) -> None:
     health_url = f"{stack.status().api_url}/healthz"
 
@@ -132,9 +135,13 @@ def test_a_job_outlives_an_embedding_server_that_is_down_for_a_minute(
             assert int(search.headers["retry-after"]) >= 1
             poll(lambda: time.monotonic() - down_at > 60, "a minute of outage", timeout_seconds=70)
             assert client.job(job["id"])["status"] == "running"
+            runs = count(owner, RUNS_OF, "patient")
         finally:
             embedding_server.come_back()
+        back_at = time.monotonic()
         done = ended(client, job["id"])
+        assert time.monotonic() - back_at < 35
+        assert runs <= 6, f"{runs} runs of one waiting batch in a minute"
         items = list(client.items(job["id"], status="indexed"))
     assert done["status"] == "succeeded"
     assert {item["attempts"] for item in items} == {1}
