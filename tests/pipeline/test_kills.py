@@ -199,7 +199,7 @@ def test_a_load_under_random_kills_loses_and_doubles_nothing_and_shows_nothing_b
     hasty: Stack, server: EmbeddingServer, site: WebServer, record_property: Any
 ) -> None:
     report = Chaos(hasty, server, site, CHAOS).run()
-    record_property("report", report)
+    record_property("report", str(report))
     assert report.problems == []
     assert len(report.kills) == CHAOS.most_kills, "the load ended before the last kill"
     assert report.texts_paid <= 1.07 * report.texts_distinct + report.texts_in_flight_at_kills
