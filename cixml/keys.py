@@ -13,13 +13,20 @@ from cixml.embedded.state import Home, load_kept
 from resources.errors import ConfigurationError
 from resources.membership import KeyRecord, caller_id_of
 from resources.settings import Settings
-from resources.types import CallerType
+from resources.types import CallerType, Scope
 
 LOCAL_NAME = "local"
 _RECORDS = TypeAdapter(list[KeyRecord])
 
 
-def create_key(path: Path, pepper: str, *, name: str, caller_type: CallerType = CallerType.SERVICE) -> str:
+def create_key(
+    path: Path,
+    pepper: str,
+    *,
+    name: str,
+    caller_type: CallerType = CallerType.SERVICE,
+    is_operator: bool = False,
+) -> str:
     """Add a key to the file and return it; it is stored nowhere. Raises ConfigurationError when the name is taken."""
     key = f"cixk_{secrets.token_urlsafe(32)}"
     with locked(path.with_suffix(".lock")):
@@ -27,7 +34,13 @@ def create_key(path: Path, pepper: str, *, name: str, caller_type: CallerType = 
         if any(record.name == name for record in records):
             raise ConfigurationError(f"{path} has a key named {name!r}: choose another name, or remove that entry")
         now = datetime.now(UTC).replace(microsecond=0)
-        made = KeyRecord(name=name, caller_id=caller_id_of(key, pepper), caller_type=caller_type, created_at=now)
+        made = KeyRecord(
+            name=name,
+            caller_id=caller_id_of(key, pepper),
+            caller_type=caller_type,
+            scopes=[Scope.CALLER, Scope.OPERATOR] if is_operator else [Scope.CALLER],
+            created_at=now,
+        )
         write_atomically(path, _RECORDS.dump_json([*records, made], indent=1).decode() + "\n")
     return key
 

@@ -130,11 +130,12 @@ def migrate() -> None:
 def create_key(
     name: Annotated[str, typer.Option("--name", help="Who uses it; unique.")],
     caller_type: Annotated[CallerType, typer.Option("--type", help="What uses it.")] = CallerType.SERVICE,
+    operator: Annotated[bool, typer.Option("--operator", help="It also reads the audit record of everybody.")] = False,
 ) -> None:
     """Make an API key, valid at once, and print it: it is stored nowhere."""
     settings = Settings.load()
     path, pepper = keys.key_store(Home(settings.home), settings)
-    key = keys.create_key(path, pepper, name=name, caller_type=caller_type)
+    key = keys.create_key(path, pepper, name=name, caller_type=caller_type, is_operator=operator)
     errors.print(f"a key for {name}; only its HMAC is kept, in {path}", highlight=False)
     typer.echo(key)
 

@@ -103,7 +103,11 @@ ANSWERS: dict[type[errors.CixmlError], Answer] = {
     errors.UnauthenticatedError: Answer(401, 201, "Unauthenticated"),
     KeyReusedError: Answer(422, 203, "Key reused"),
     NothingToRetryError: Answer(409, 202, "Nothing to retry"),
+    errors.ForbiddenError: Answer(403, 204, "Forbidden"),
     BodyTooLargeError: Answer(413, 301, "Body too large"),
+    errors.RateLimitedError: Answer(429, 302, "Too many requests"),
+    errors.QuotaExceededError: Answer(429, 303, "Quota exceeded"),
+    errors.TooManyBadKeysError: Answer(429, 304, "Too many bad keys"),
     errors.DatabaseUnavailableError: Answer(503, 501, "Database unavailable"),
     errors.StorageFullError: Answer(503, 505, "Storage full"),
     errors.CacheUnavailableError: Answer(503, 502, "Cache unavailable"),
@@ -134,7 +138,7 @@ def problem(scope: Scope, error: errors.CixmlError, answer: Answer | None = None
     answer = answer or answer_of(type(error))
     family = f"cixml_{getattr(scope.get('route'), 'operation_id', None) or 'request_read'}"
     state = scope.get("state", {})
-    body = {
+    body: dict[str, object] = {
         "type": answer.type,
         "title": answer.title,
         "status": answer.status,
@@ -150,7 +154,9 @@ def problem(scope: Scope, error: errors.CixmlError, answer: Answer | None = None
         ],
     }
     headers = {"X-Request-Id": state["request_id"]} if "request_id" in state else {}
-    if isinstance(error, errors.DependencyError):
+    if isinstance(error, errors.LimitError):
+        body["violated-policies"] = error.policies
+    if isinstance(error, errors.DependencyError | errors.LimitError) and error.retry_after_seconds is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_seconds)))
     if isinstance(error, errors.UnauthenticatedError):
         headers["WWW-Authenticate"] = "Bearer"

@@ -5,7 +5,12 @@
     │   ├── InvalidUrlError
     │   ├── InvalidRequestError
     │   ├── NotFoundError
-    │   └── UnauthenticatedError
+    │   ├── UnauthenticatedError
+    │   ├── ForbiddenError
+    │   └── LimitError         429: says which policies, and when to come back
+    │       ├── RateLimitedError
+    │       ├── TooManyBadKeysError
+    │       └── QuotaExceededError
     ├── DependencyError        something outside does not answer; retryable
     │   ├── DatabaseUnavailableError
     │   │   └── StorageFullError
@@ -29,6 +34,7 @@ the same call may succeed later.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from resources.types import Stage
@@ -81,6 +87,42 @@ class UnauthenticatedError(CallerError):
     """The API key is missing or unknown: send it as 'Authorization: Bearer KEY'."""
 
     code = "unauthenticated"
+
+
+class ForbiddenError(CallerError):
+    """This key may not do that: an operator's key is needed."""
+
+    code = "forbidden"
+
+
+class LimitError(CallerError):
+    """A limit is reached. `policies` names it; without `retry_after_seconds` waiting alone does not help."""
+
+    code = "limit_reached"
+
+    def __init__(self, message: str, *, policies: Sequence[str], retry_after_seconds: float | None) -> None:
+        super().__init__(message)
+        self.policies = tuple(policies)
+        self.retry_after_seconds = retry_after_seconds
+        self.retryable = retry_after_seconds is not None
+
+
+class RateLimitedError(LimitError):
+    """Too many requests of this caller."""
+
+    code = "rate_limited"
+
+
+class TooManyBadKeysError(LimitError):
+    """Too many unknown keys from this address."""
+
+    code = "too_many_bad_keys"
+
+
+class QuotaExceededError(LimitError):
+    """The caller has as much as it may have."""
+
+    code = "quota_exceeded"
 
 
 class DependencyError(CixmlError):

@@ -85,6 +85,13 @@ class CallerType(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Scope(StrEnum):
+    """What a key may do: a caller has corpora and jobs of its own, an operator reads the audit record of everybody."""
+
+    CALLER = "caller"
+    OPERATOR = "operator"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallerContext:
     """Who calls. `caller_id` is an HMAC of the API key; the key itself is nowhere."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from resources.types import Stage
 
@@ -27,7 +27,7 @@ class ProblemField(Answer):
 
 
 class Problem(Answer):
-    """RFC 9457 problem details, with the house's `error_code`."""
+    """RFC 9457 problem details, with the house's `error_code`. `violated-policies` stands in a 429 alone."""
 
     type: str
     title: str
@@ -39,6 +39,7 @@ class Problem(Answer):
     trace_id: str | None
     retryable: bool
     errors: list[ProblemField] = []
+    violated_policies: list[str] = Field(default=[], alias="violated-policies")
 
 
 class ErrorRecord(Answer):

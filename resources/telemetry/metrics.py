@@ -54,6 +54,9 @@ stage_duration_seconds = Histogram(
 rescued = Counter(names.RESCUED, "Batches taken over from a worker that stopped beating")
 pruned = Counter(names.PRUNED, "Rows that retention removed", ["kind"])
 stalled = Counter(names.STALLED, "Runs ended because they made no progress though their lease was renewed")
+auth = Counter(names.AUTH, "Requests by how the caller was known", ["result"])
+rate_limited = Counter(names.RATE_LIMITED, "Requests refused by a limit", ["policy"])
+audit_lost = Counter(names.AUDIT_LOST, "Audit records that were dropped because the database was gone for too long")
 redis_fallback = Counter(names.FALLBACKS, "Decisions made in the process because Redis did not answer", ["part"])
 
 BREAKER_VALUES: Mapping[str, float] = {"closed": 0.0, "half_open": 1.0, "open": 2.0}

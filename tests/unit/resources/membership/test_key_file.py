@@ -90,3 +90,21 @@ async def test_neither_the_caller_nor_the_log_holds_the_key(path: Path, caplog: 
     with pytest.raises(MembershipUnavailableError):
         await membership.authenticate("secret")
     assert "secret" not in repr(caller) + caplog.text + path.read_text()
+
+
+async def test_a_key_may_be_an_operators(path: Path) -> None:
+    write(path, "secret")
+    records = json.loads(path.read_text())
+    path.write_text(json.dumps([records[0] | {"scopes": ["caller", "operator"]}]))
+    caller = await KeyFileMembership(path, pepper=PEPPER).authenticate("secret")
+    assert caller.scopes == {"caller", "operator"}
+
+
+async def test_it_reports_a_file_that_cant_be_read_until_it_can(path: Path) -> None:
+    membership = KeyFileMembership(path, pepper=PEPPER)
+    path.write_text("broken")
+    assert membership.remembered("secret") is None
+    assert not membership.report().is_up
+    write(path, "secret")
+    assert membership.remembered("secret") == await membership.authenticate("secret")
+    assert membership.report().is_up
