@@ -162,6 +162,8 @@ def _set_environment(root: Path, site: Site, gpu: Server, host_concurrency: int 
         del os.environ[name]
     os.environ |= {
         "CIXML_HOME": str(root),
+        "CIXML_LIMITS__REQUESTS_PER_MINUTE": "0",  # the load is the point
+        "CIXML_LIMITS__QUEUED_PAGES": "0",
         "CIXML_EMBEDDING__MODELS_FILE": str(MODELS_FILE),
         "CIXML_FETCH__ALLOW_NETWORKS": json.dumps([f"{address}/32:{site.port}" for address in site.addresses]),
         "EMBEDDING_API_BASE_URL": f"{gpu.url}/v1",

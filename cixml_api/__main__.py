@@ -32,7 +32,7 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; requests in flight have GRACE_SECONDS to end."""
     app = create_app(settings)
     servers = (
-        _server(app, settings.api.host, settings.api.port, lifespan="on"),
+        _server(app, settings.api.host, settings.api.port, lifespan="on", trusted_proxies=settings.api.trusted_proxies),
         _server(
             create_metrics_app(app.state.services), settings.api.metrics_host, settings.api.metrics_port, lifespan="off"
         ),
@@ -48,7 +48,9 @@ async def serve(settings: Settings) -> None:
     await asyncio.gather(*(server.serve() for server in servers))
 
 
-def _server(app: ASGIApp, host: str, port: int, *, lifespan: Literal["on", "off"]) -> _Server:
+def _server(
+    app: ASGIApp, host: str, port: int, *, lifespan: Literal["on", "off"], trusted_proxies: list[str] | None = None
+) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
@@ -58,6 +60,8 @@ def _server(app: ASGIApp, host: str, port: int, *, lifespan: Literal["on", "off"
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=bool(trusted_proxies),
+            forwarded_allow_ips=trusted_proxies or [],
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )

@@ -11,18 +11,24 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 
 from cixml_api import errors, openapi
+from cixml_api.access import Gate
+from cixml_api.audit import AuditLog
 from cixml_api.dependencies import Breaker, Services
 from cixml_api.middleware import RequestFrame
-from cixml_api.routes import corpora, health, job_actions, jobs, search
+from cixml_api.routes import audit, corpora, health, job_actions, jobs, quota, search
 from cixml_api.searching import Embedder, Searcher, VectorCache
 from resources import fail_points
+from resources.cache.claims import RedisClaims
 from resources.cache.query_vectors import QueryVectorCache
+from resources.cache.rate_limits import RateLimits
 from resources.cache.redis import Scripts, make_async_client, redis_errors
 from resources.embedding.breaker import CircuitBreaker, breaker_limits
 from resources.embedding.client import EmbeddingClient
 from resources.embedding.registry import Model, load_registry
 from resources.fingerprints import chunking_fingerprint
 from resources.membership import KeyFileMembership, Membership
+from resources.membership.claims import RememberingMembership
+from resources.membership.service import MembershipClient
 from resources.postgres.corpora import NewIndex
 from resources.postgres.pool import create_pool
 from resources.settings import Settings
@@ -32,6 +38,8 @@ TAGS = [
     {"name": "jobs", "description": "Submit URLs and see how far they are."},
     {"name": "corpora", "description": "What is stored."},
     {"name": "search", "description": "Ask it."},
+    {"name": "limits", "description": "What one may ask for."},
+    {"name": "operations", "description": "For operators' keys."},
     {"name": "health", "description": "For supervisors and operators; no key needed."},
 ]
 
@@ -55,10 +63,15 @@ def create_app(
     model = load_registry(settings.embedding.models_file).serving(settings.embedding_model)
     embedding = embedding or build_embedding(settings, model)
     pool = create_pool(settings)
+    redis = make_async_client(settings.redis_url.get_secret_value()) if settings.redis_url else None
+    known = membership or build_membership(settings, redis)
+    log = AuditLog(pool)
     services = Services(
         settings=settings,
         pool=pool,
-        membership=membership or build_membership(settings),
+        membership=known,
+        gate=Gate(known, counts=RateLimits(redis), limits=settings.limits),
+        audit=log,
         searcher=Searcher(pool, embedder=embedding.embedder, cache=embedding.cache),
         new_index=new_index(settings, model),
         breakers=embedding.breakers,
@@ -69,25 +82,42 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(embedding.close)
+            if redis:
+                stack.push_async_callback(redis.aclose)
+            stack.push_async_callback(known.aclose)
             stack.push_async_callback(pool.close)
             await pool.open(wait=False)
+            stack.push_async_callback(log.close)
+            log.start()
             yield
 
     app = FastAPI(
         title="cixml", version=_version(), lifespan=lifespan, openapi_tags=TAGS, redoc_url=None, redirect_slashes=False
     )
     app.state.services = services
-    for router in (jobs.router, job_actions.router, search.router, corpora.router, health.router):
+    for router in (
+        jobs.router,
+        job_actions.router,
+        search.router,
+        corpora.router,
+        quota.router,
+        audit.router,
+        health.router,
+    ):
         app.include_router(router)
-    app.add_middleware(RequestFrame, max_body_bytes=settings.api.max_body_bytes)
+    app.add_middleware(RequestFrame, max_body_bytes=settings.api.max_body_bytes, audit=log)
     errors.install(app)
     openapi.install(app)
     return app
 
 
-def build_membership(settings: Settings) -> Membership:
-    path = settings.api.keys_file or settings.home / "keys.json"
-    return KeyFileMembership(path, pepper=settings.require(settings.api.key_pepper, "CIXML_API__KEY_PEPPER"))
+def build_membership(settings: Settings, redis: Redis | None) -> Membership:
+    """Return the Membership service's adapter where its address is set, else the keys file's."""
+    pepper = settings.require(settings.api.key_pepper, "CIXML_API__KEY_PEPPER")
+    if not settings.membership.url:
+        return KeyFileMembership(settings.api.keys_file or settings.home / "keys.json", pepper=pepper)
+    service = MembershipClient(settings.membership.url, timeout_seconds=settings.membership.timeout_seconds)
+    return RememberingMembership(service, pepper=pepper, store=RedisClaims(redis) if redis else None)
 
 
 def build_embedding(settings: Settings, model: Model) -> Embedding:

@@ -1,4 +1,4 @@
-"""What endpoints are given: the caller, the database, the search, the model of new corpora."""
+"""What endpoints are given: the caller, the operator, the database, the search, the model of new corpora."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
+from cixml_api.access import Gate, access_of, refuse_excess
+from cixml_api.audit import AuditLog
 from cixml_api.searching import Searcher
 from resources.embedding.breaker import BreakerReport
-from resources.errors import UnauthenticatedError
+from resources.errors import ForbiddenError, UnauthenticatedError
 from resources.membership import Membership
 from resources.postgres.corpora import NewIndex
 from resources.postgres.pool import Pool
 from resources.settings import Settings
-from resources.types import CallerContext
+from resources.telemetry import metrics
+from resources.types import CallerContext, Scope
 
 
 class Breaker(Protocol):
@@ -35,6 +38,8 @@ class Services:
     settings: Settings
     pool: Pool
     membership: Membership
+    gate: Gate
+    audit: AuditLog
     searcher: Searcher
     new_index: NewIndex
     breakers: tuple[Breaker, ...]
@@ -55,20 +60,46 @@ _bearer = HTTPBearer(auto_error=False, scheme_name="bearer", description="`Autho
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="key", description="`X-API-Key: KEY`")
 
 
-async def get_caller(
+async def get_known(
     request: Request,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     header: Annotated[str | None, Security(_header)],
 ) -> CallerContext:
-    """Return who calls. Raises UnauthenticatedError."""
+    """Return who calls, once it is counted. Raises UnauthenticatedError, LimitError, MembershipUnavailableError."""
     started = time.perf_counter()
+    gate, state = _services(request).gate, request.state
     key = bearer.credentials if bearer else header
     if not key:
+        metrics.auth.labels("missing").inc()
         raise UnauthenticatedError
-    caller = await _services(request).membership.authenticate(key)
-    request.state.auth_seconds = time.perf_counter() - started
+    access = access_of(request, key)
+    try:
+        caller = await gate.identify(key, peer=access.peer)
+    except UnauthenticatedError:
+        state.access = access
+        raise
+    access.caller_id = caller.caller_id
+    state.access = access
+    state.count = await gate.admit(caller)
+    refuse_excess(state.count)
+    state.auth_seconds = time.perf_counter() - started
     return caller
+
+
+async def get_caller(known: Annotated[CallerContext, Security(get_known)]) -> CallerContext:
+    """Return who calls. Raises ForbiddenError for a key that has no corpora of its own."""
+    if Scope.CALLER not in known.scopes:
+        raise ForbiddenError("This key is not a caller's.")
+    return known
+
+
+async def get_operator(known: Annotated[CallerContext, Security(get_known)]) -> CallerContext:
+    """Return the operator who calls. Raises ForbiddenError."""
+    if Scope.OPERATOR not in known.scopes:
+        raise ForbiddenError
+    return known
 
 
 AnyServices = Annotated[Services, Depends(get_services)]
 Caller = Annotated[CallerContext, Depends(get_caller)]
+Operator = Annotated[CallerContext, Depends(get_operator)]

@@ -157,3 +157,27 @@ SEARCH_ANSWER: list[JsonValue] = [
         "next": None,
     }
 ]
+
+AUDIT_ENTRY: list[JsonValue] = [
+    {
+        "id": "aud_0193a5c27e907d44a3b4c5d6e7f80912",
+        "at": _TIME,
+        "caller_id": "c_9f2e",
+        "peer": "192.0.2.7",
+        "method": "POST",
+        "route": "/v1/jobs",
+        "ids": {"made": _JOB_ID},
+        "status": 202,
+        "request_id": "0193a5c27e5b4c0d9a0f3f0c5b1e2d4f",
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+    }
+]
+
+QUOTA: list[JsonValue] = [
+    {
+        "requests_per_minute": {"limit": 6000, "used": 12, "reset_seconds": 48.2},
+        "queued_pages": {"limit": 50000, "used": 120, "reset_seconds": None},
+        "corpora": {"limit": 1000, "used": 3, "reset_seconds": None},
+        "tokens_per_day": {"limit": None, "used": 391022, "reset_seconds": 52200.0},
+    }
+]

@@ -1,7 +1,11 @@
-"""What every request gets before anything looks at it: an id, a trace, and a limit on its body."""
+"""What every request gets before anything looks at it: an id, a trace, and a limit on its body; and after it ended.
+
+An endpoint's dependencies leave `access` (what the audit record gets) and `count` (the rate limit) in the state.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 import time
@@ -10,17 +14,24 @@ from uuid import uuid4
 from opentelemetry import context, trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cixml_api.audit import AuditLog
 from cixml_api.errors import BodyTooLargeError, problem
+from resources.cache.rate_limits import WINDOW_SECONDS, Count
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 
 
+ENDED_WITHOUT_ANSWER = 499
+"""In the audit record: the caller went away."""
+
+
 class RequestFrame:
     """Sets `request_id`, `trace_id`, `traceparent` and `started` (perf_counter) in the request's state."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, audit: AuditLog) -> None:
         self._app = app
+        self._audit = audit
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,20 +46,32 @@ class RequestFrame:
         traceparent = _traceparent(headers.get(b"traceparent", b"").decode("latin-1"))
         state["traceparent"], state["trace_id"] = traceparent, traceparent[3:35]
 
+        status = ENDED_WITHOUT_ANSWER
+
         async def send_with_id(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 message["headers"] = [
                     *(header for header in message["headers"] if header[0] != b"x-request-id"),
                     (b"x-request-id", request_id.encode()),
                     (b"traceparent", traceparent.encode()),
+                    *_rate_headers(state.get("count")),
                 ]
+                if "access" in state:
+                    _note_made(state["access"].ids, message["headers"])
             await send(message)
 
         token = context.attach(_context_of(traceparent))
         try:
             await self._limited(scope, headers.get(b"content-length", b""), receive, send_with_id)
+        except Exception:
+            status = 500
+            raise
         finally:
             context.detach(token)
+            if "access" in state:
+                self._audit.add(state["access"], state, status=status)
 
     async def _limited(self, scope: Scope, declared: bytes, receive: Receive, send: Send) -> None:
         """Refuse a body that says it is too large; stop reading one that turns out to be."""
@@ -67,6 +90,24 @@ class RequestFrame:
             return message
 
         await self._app(scope, receive_limited, send)
+
+
+def _rate_headers(count: Count | None) -> list[tuple[bytes, bytes]]:
+    """Return the two fields of draft-ietf-httpapi-ratelimit-headers, for whoever is known."""
+    if count is None:
+        return []
+    seconds = math.ceil(count.reset_seconds)
+    return [
+        (b"ratelimit-policy", f'"{count.policy}";q={count.limit};w={WINDOW_SECONDS}'.encode()),
+        (b"ratelimit", f'"{count.policy}";r={count.remaining};t={seconds}'.encode()),
+    ]
+
+
+def _note_made(ids: dict[str, str], headers: list[tuple[bytes, bytes]]) -> None:
+    """Add the id of what was made, from the answer's Location: it is the record's one link to it."""
+    location = next((value.decode("latin-1") for name, value in headers if name == b"location"), None)
+    if location is not None:
+        ids["made"] = location.rpartition("/")[2]
 
 
 def _request_id(given: str) -> str:

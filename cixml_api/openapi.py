@@ -20,6 +20,8 @@ searchable when its item is `indexed` or `unchanged`.
 - Times are RFC 3339 in UTC. Ids are opaque.
 - Errors are RFC 9457 problems. `error_code` is stable, `retryable` says whether the same request may succeed later,
   `errors` names each field that is wrong.
+- Answers to a known key have `RateLimit-Policy` and `RateLimit`; a 429 has `Retry-After` and names the limits
+  it reached in `violated-policies`. `GET /v1/quota` shows them all.
 - `X-Request-Id` (up to 64 of `A-Za-z0-9._-`) and `traceparent` are taken over and answered.
 """
 
@@ -39,6 +41,7 @@ _EXAMPLES = {
         201,
         False,
     ),
+    403: ("forbidden", "Forbidden", "This key may not do that: an operator's key is needed.", 204, False),
     404: ("not-found", "Not found", "There is no such thing for this caller.", 1, False),
     409: ("nothing-to-retry", "Nothing to retry", "The job has no item that could be retried so.", 202, False),
     413: ("body-too-large", "Body too large", "The body may have 10485760 bytes: split the request", 301, False),
@@ -50,6 +53,7 @@ _EXAMPLES = {
         False,
     ),
     422: ("invalid-request", "Invalid request", "the field 'limt' is not known", 105, False),
+    429: ("too-many-requests", "Too many requests", "6000 requests a minute are allowed: slow down", 302, True),
     503: ("database-unavailable", "Database unavailable", "The database does not answer.", 501, True),
 }
 
@@ -62,7 +66,7 @@ def request_body(model: type[BaseModel], *, required: bool = True) -> dict[str, 
 
 def problems(operation: str, *statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return what a route says of its error answers (`responses`)."""
-    return {status: _problem(operation, status) for status in (401, *statuses, 503)}
+    return {status: _problem(operation, status) for status in (401, *statuses, 429, 503)}
 
 
 def _problem(operation: str, status: int) -> dict[str, Any]:
@@ -82,6 +86,8 @@ def _problem(operation: str, status: int) -> dict[str, Any]:
     if status == 422:
         code = f"cixml_{operation}_{errors.UNKNOWN:03}"
         example["errors"] = [{"pointer": "/limt", "error_code": code, "detail": example["detail"]}]
+    if status == 429:
+        example["violated-policies"] = ["requests-per-minute"]
     schema = {"$ref": _REF.format(model="Problem")}
     return {"description": title, "content": {errors.MEDIA_TYPE: {"schema": schema, "example": example}}}
 

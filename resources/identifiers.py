@@ -18,6 +18,7 @@ class Prefix(StrEnum):
     DOCUMENT = "doc"
     CHUNK = "chk"
     VERSION = "ver"
+    AUDIT = "aud"
 
 
 def new_uuid() -> UUID:

@@ -116,8 +116,26 @@ class ApiSettings(BaseModel):
     pool_size: int = 8
     max_body_bytes: int = 10 * 2**20
     max_urls_per_job: int = 1000
+    trusted_proxies: list[str] = []
     keys_file: Path | None = None
     key_pepper: SecretStr | None = None
+
+
+class MembershipSettings(BaseModel):
+    """Who knows the callers. Without `url` it is the keys file."""
+
+    url: str | None = None
+    timeout_seconds: float = Field(default=2.0, gt=0)
+
+
+class LimitSettings(BaseModel):
+    """What one caller may ask for; 0 is no limit. `bad_keys_per_minute` is of one peer address."""
+
+    requests_per_minute: int = Field(default=6000, ge=0)
+    bad_keys_per_minute: int = Field(default=60, ge=0)
+    queued_pages: int = Field(default=50_000, ge=0, description="waiting or in work at once")
+    corpora: int = Field(default=1000, ge=0)
+    tokens_per_day: int = Field(default=0, ge=0, description="embedded for pages since midnight UTC")
 
 
 class PipelineSettings(BaseModel):
@@ -153,6 +171,7 @@ class RetentionSettings(BaseModel):
     tick_days: int = Field(default=7, ge=0, description="what the sensors did at each evaluation")
     version_days: int = Field(default=30, ge=0, description="document versions after they were live")
     batch_days: int = Field(default=30, ge=0, description="batches after their end")
+    audit_days: int = Field(default=90, ge=0, description="who asked for what")
     interval_seconds: float = Field(default=60.0, description="rest between two sweeps")
 
 
@@ -199,6 +218,8 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     fail_points: Path | None = None
     api: ApiSettings = ApiSettings()
+    membership: MembershipSettings = MembershipSettings()
+    limits: LimitSettings = LimitSettings()
     pipeline: PipelineSettings = PipelineSettings()
     dagster: DagsterSettings = DagsterSettings()
     retention: RetentionSettings = RetentionSettings()
@@ -236,7 +257,7 @@ class Settings(BaseSettings):
 
     def own_endpoints(self) -> frozenset[tuple[str, int]]:
         """Return every (host, port) of the product itself: never fetched, whatever `fetch.allow_networks` says."""
-        urls = [self.database_url, self.redis_url, self.embedding_api_base_url]
+        urls = [self.database_url, self.redis_url, self.embedding_api_base_url, self.membership.url]
         urls += [self.api.database_url, self.pipeline.database_url, self.dagster.database_url]
         plain = [url.get_secret_value() if isinstance(url, SecretStr) else url for url in urls if url]
         found = {(parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)) for parts in map(urlsplit, plain)}

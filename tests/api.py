@@ -31,7 +31,7 @@ from resources.settings import Settings
 from tests.database import PEPPER, default_model
 from tests.fakes.embedding_server import _word_vector as word_vector
 
-ALICE, BOB = "key-of-alice", "key-of-bob"
+ALICE, BOB, OPERATOR = "key-of-alice", "key-of-bob", "key-of-the-operator"
 
 
 class WordEmbedder:
@@ -84,11 +84,13 @@ def authorization(key: str) -> dict[str, str]:
 
 
 def write_keys(path: Path, *keys: str) -> None:
+    """Write a keys file; OPERATOR's key is an operator's."""
     records = [
         {
             "name": key,
             "caller_id": caller_id_of(key, PEPPER),
             "caller_type": "service",
+            "scopes": ["caller", "operator"] if key == OPERATOR else ["caller"],
             "created_at": "2026-11-24T00:00:00Z",
         }
         for key in keys
@@ -98,9 +100,9 @@ def write_keys(path: Path, *keys: str) -> None:
 
 @asynccontextmanager
 async def running_api(settings: Settings) -> AsyncIterator[Api]:
-    """Start the API with its lifespan. `settings.api.keys_file` gets the keys of Alice and Bob."""
+    """Start the API with its lifespan. `settings.api.keys_file` gets the keys of Alice, Bob and the operator."""
     assert settings.api.keys_file
-    write_keys(settings.api.keys_file, ALICE, BOB)
+    write_keys(settings.api.keys_file, ALICE, BOB, OPERATOR)
     embedder, breaker = WordEmbedder(), StillBreaker()
     app = create_app(
         settings,

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Response
 from cixml_api import schemas, views
 from cixml_api.dependencies import AnyServices, Breaker, Services
 from resources.errors import CacheUnavailableError, DatabaseUnavailableError
+from resources.membership import MembershipReport
 from resources.postgres.health import QueueNumbers, missing_migrations, queue_numbers
 from resources.postgres.pool import connected
 
@@ -52,14 +53,16 @@ async def read_health(services: AnyServices) -> Response:
     """Tell the state of each part. 200 for `ok` and `degraded`, 503 for `down`: Postgres does not answer."""
     queue, postgres = await _ask_postgres(services)
     redis = await _ask_redis(services)
+    membership = _membership(services.membership.report())
     breakers = [await _breaker(breaker) for breaker in services.breakers]
-    warnings = _warnings(queue, redis, breakers)
+    warnings = _warnings(queue, redis, membership, breakers)
     status = "down" if postgres.status == "down" else "degraded" if warnings else "ok"
     body = schemas.Health.model_validate(
         {
             "status": status,
             "postgres": postgres,
             "redis": redis,
+            "membership": membership,
             "embedding": breakers,
             "queue": _queue(queue) if queue else None,
             "worker_slots": queue.live_slots if queue else None,
@@ -87,6 +90,15 @@ async def _ask_redis(services: Services) -> schemas.PartHealth:
     return schemas.PartHealth(status="ok")
 
 
+def _membership(report: MembershipReport) -> schemas.MembershipHealth:
+    return schemas.MembershipHealth(
+        kind=report.kind,
+        status="ok" if report.is_up else "down",
+        since_seconds=round(report.since_seconds, 1),
+        detail=report.detail,
+    )
+
+
 async def _breaker(breaker: Breaker) -> schemas.BreakerHealth:
     report = await breaker.state()
     return schemas.BreakerHealth(
@@ -109,11 +121,16 @@ def _queue(numbers: QueueNumbers) -> schemas.QueueHealth:
 
 
 def _warnings(
-    queue: QueueNumbers | None, redis: schemas.PartHealth, breakers: list[schemas.BreakerHealth]
+    queue: QueueNumbers | None,
+    redis: schemas.PartHealth,
+    membership: schemas.MembershipHealth,
+    breakers: list[schemas.BreakerHealth],
 ) -> list[str]:
     found = []
     if redis.status == "down":
-        found.append("Redis does not answer: the breaker's state is not shared and queries are not cached; start it")
+        found.append("Redis does not answer: breaker, limits, claims are not shared, queries are not cached; start it")
+    if membership.status == "down":
+        found.append(f"Membership is down ({membership.detail}): only callers known of late are served; mend it")
     found += [
         f"the embedding server of {each.model} failed ({each.reason}): searches get 503 and items wait; mend it"
         for each in breakers

@@ -18,6 +18,7 @@ from resources.identifiers import Prefix, parse_public_id
 from resources.postgres.cancellation import cancel_job
 from resources.postgres.jobs import read_job
 from resources.postgres.pool import caller_transaction
+from resources.postgres.quotas import admit
 from resources.postgres.retries import RetriedJob, retry_job
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -86,6 +87,8 @@ async def retry(
             traceparent=request.state.traceparent,
         )
         child = _child_of(retried, item_ids)
+        assert retried is not None
+        await admit(connection, limits=services.settings.limits, pages=len(retried.retried), are_inserted=True)
         row = await read_job(connection, job_id=child)
         assert row is not None
         answer = views.answer(views.job(row), status=202, headers=views.started(row.id))

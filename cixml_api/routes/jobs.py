@@ -36,6 +36,7 @@ from resources.postgres.jobs import (
     submit_job,
 )
 from resources.postgres.pool import caller_transaction, connected
+from resources.postgres.quotas import admit
 from resources.types import CallerContext, ItemStatus, JobStatus
 from resources.web.urls import parse_url
 
@@ -90,6 +91,8 @@ async def _insert(
     items: list[NewItem],
     traceparent: str,
 ) -> InsertedJob:
+    pages = len({item.url_key for item in items})
+    await admit(connection, limits=services.settings.limits, pages=pages, corpus=body.corpus)
     made = None
     if body.create_corpus:
         await ensure_caller(connection, caller)

@@ -3,9 +3,10 @@
 Requests refuse unknown fields and do not convert (the string "10" is no number).
 """
 
+from cixml_api.schemas.audit import AuditEntry, AuditList
 from cixml_api.schemas.common import CORPUS_NAME, Answer, ErrorRecord, ListMetadata, Problem, ProblemField, Request
 from cixml_api.schemas.corpora import ActiveIndex, Corpus, CorpusCounts, CorpusList, Document, DocumentList, Freshness
-from cixml_api.schemas.health import BreakerHealth, Health, Live, PartHealth, QueueHealth, Ready
+from cixml_api.schemas.health import BreakerHealth, Health, Live, MembershipHealth, PartHealth, QueueHealth, Ready
 from cixml_api.schemas.jobs import (
     ChunkCounts,
     HttpRecord,
@@ -20,6 +21,7 @@ from cixml_api.schemas.jobs import (
     UrlEntry,
     Usage,
 )
+from cixml_api.schemas.limits import Allowance, Quota
 from cixml_api.schemas.search import (
     Offsets,
     QueryRecord,
@@ -33,7 +35,10 @@ from cixml_api.schemas.search import (
 __all__ = [
     "CORPUS_NAME",
     "ActiveIndex",
+    "Allowance",
     "Answer",
+    "AuditEntry",
+    "AuditList",
     "BreakerHealth",
     "ChunkCounts",
     "Corpus",
@@ -54,12 +59,14 @@ __all__ = [
     "JobRequest",
     "ListMetadata",
     "Live",
+    "MembershipHealth",
     "Offsets",
     "PartHealth",
     "Problem",
     "ProblemField",
     "QueryRecord",
     "QueueHealth",
+    "Quota",
     "Ready",
     "Request",
     "RetryRequest",

@@ -23,6 +23,15 @@ class PartHealth(Answer):
     detail: str | None = None
 
 
+class MembershipHealth(Answer):
+    """How callers are known, and whether that worked when it was last tried."""
+
+    kind: Literal["key_file", "service"]
+    status: Literal["ok", "down"]
+    since_seconds: float
+    detail: str | None
+
+
 class BreakerHealth(Answer):
     """The circuit breaker of one embedding server."""
 
@@ -49,6 +58,7 @@ class Health(Answer):
     status: Literal["ok", "degraded", "down"]
     postgres: PartHealth
     redis: PartHealth
+    membership: MembershipHealth
     embedding: list[BreakerHealth]
     queue: QueueHealth | None
     worker_slots: int | None

@@ -106,7 +106,7 @@ class Retention:
 def _kinds(settings: RetentionSettings, cixml: Database, dagster: Database) -> list[Kind]:
     """Return what ages, in the order it is removed: versions before bodies. 0 days: it is kept for ever."""
     events, runs, ticks = settings.run_event_days, settings.run_days, settings.tick_days
-    versions, batches = settings.version_days, settings.batch_days
+    versions, batches, audit = settings.version_days, settings.batch_days, settings.audit_days
     ours, theirs = retention, dagster_retention
     aged = [
         (events, "events", dagster, lambda link, after: theirs.prune_events(link, days=events, after=after)),
@@ -115,6 +115,7 @@ def _kinds(settings: RetentionSettings, cixml: Database, dagster: Database) -> l
         (versions, "document_versions", cixml, lambda link, _: ours.prune_document_versions(link, days=versions)),
         (IDLE_DAYS, "page_bodies", cixml, lambda link, after: ours.prune_page_bodies(link, after=after)),
         (batches, "batches", cixml, lambda link, _: ours.prune_batches(link, days=batches)),
+        (audit, "audit", cixml, lambda link, _: ours.prune_audit(link, days=audit)),
         (IDLE_DAYS, "hosts", cixml, lambda link, _: ours.prune_hosts(link, days=IDLE_DAYS)),
         (KEY_DAYS, "idempotency_keys", cixml, lambda link, _: ours.prune_idempotency_keys(link, days=KEY_DAYS)),
         (IDLE_DAYS, "workers", cixml, lambda link, _: ours.prune_workers(link, days=IDLE_DAYS)),

@@ -59,6 +59,11 @@ def prune_batches(connection: Connection[TupleRow], *, days: int) -> Slice:
     return _limited(connection, query("prune_batches"), days)
 
 
+def prune_audit(connection: Connection[TupleRow], *, days: int) -> Slice:
+    """Remove audit records of accesses `days` ago."""
+    return _limited(connection, query("prune_audit"), days)
+
+
 def prune_hosts(connection: Connection[TupleRow], *, days: int) -> Slice:
     """Forget hosts whose pause ended `days` ago."""
     return _limited(connection, query("prune_hosts"), days)

@@ -42,6 +42,11 @@ async def alices_corpus(api: Api, database: Database) -> str:  # noqa: F811
         alice = caller_id_of(ALICE, PEPPER)
         corpus = pipeline.execute("SELECT id FROM cixml.corpora").fetchone()
         assert corpus
+        with psycopg.connect(database.api_url) as login:
+            login.execute(
+                "INSERT INTO cixml.audit VALUES (uuidv7(), now(), %s, '::1', 'GET', '/v1/jobs', '{}', 200, 'r', 't')",
+                [alice],
+            )
         for statement, values in (
             ("INSERT INTO cixml.grants VALUES (%s, %s, 'owner')", [corpus[0], alice]),
             ("INSERT INTO cixml.corpus_levels VALUES (%s, 'fp', 1, 2, 3, 4)", [corpus[0]]),

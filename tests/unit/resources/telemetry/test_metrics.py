@@ -75,4 +75,5 @@ def test_no_metric_has_a_caller_a_url_or_a_corpus_as_label() -> None:
         "phase",
         "part",
         "kind",
+        "policy",
     }

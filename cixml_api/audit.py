@@ -1,0 +1,104 @@
+"""The audit record, written beside the requests: they leave a record in memory, one task inserts what has come in.
+
+A record is in the database after about a second, at shutdown at once. A process that is killed loses those of its last
+second; while the database is gone records wait, and beyond MOST_WAITING the oldest are dropped and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from cixml_api.access import Access
+from resources.errors import DatabaseUnavailableError
+from resources.identifiers import new_uuid
+from resources.postgres.audit import AuditRecord, insert_audit
+from resources.postgres.pool import Pool, connected
+from resources.telemetry import metrics
+
+FLUSH_SECONDS = 1.0
+MOST_AT_ONCE = 1000
+MOST_WAITING = 20_000
+
+_log = logging.getLogger("cixml.audit")
+
+
+class AuditLog:
+    """Records on their way to the database, in the order they came."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._waiting: deque[AuditRecord] = deque()
+        self._writing = asyncio.Lock()
+        self._last_id = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, access: Access, state: Mapping[str, Any], *, status: int) -> None:
+        """Leave the record of a request that ended. Costs no wait."""
+        if len(self._waiting) >= MOST_WAITING:
+            self._waiting.popleft()
+            metrics.audit_lost.inc()
+        self._waiting.append(
+            AuditRecord(
+                id=self._next_id(),
+                at=datetime.now(UTC),
+                caller_id=access.caller_id,
+                peer=access.peer,
+                method=access.method,
+                route=access.route,
+                ids=access.ids,
+                status=status,
+                request_id=state["request_id"],
+                trace_id=state["trace_id"],
+            )
+        )
+
+    def _next_id(self) -> UUID:
+        """Return an id after the one before, also within a millisecond: the order of the list is that of the ids."""
+        self._last_id = max(new_uuid().int, self._last_id + 1)
+        return UUID(int=self._last_id)
+
+    def start(self) -> None:
+        """Begin to write, on the running loop."""
+        self._task = asyncio.create_task(self._write_for_ever(), name="audit")
+        self._task.add_done_callback(_tell)
+
+    async def close(self) -> None:
+        """Write what is left and end."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        try:
+            await self.flush()
+        except DatabaseUnavailableError as error:
+            metrics.audit_lost.inc(len(self._waiting))
+            _log.error("%d audit records are lost: %s", len(self._waiting), error)
+
+    async def flush(self) -> None:
+        """Write what has come in until now. Raises DatabaseUnavailableError; nothing is dropped then."""
+        async with self._writing:
+            while records := [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))]:
+                try:
+                    async with connected(self._pool) as connection:
+                        await insert_audit(connection, records)
+                except BaseException:
+                    self._waiting.extendleft(reversed(records))
+                    raise
+
+    async def _write_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            try:
+                await self.flush()
+            except DatabaseUnavailableError as error:
+                _log.warning("%d audit records wait: %s", len(self._waiting), error)
+
+
+def _tell(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        _log.critical("the audit record is written no more: restart the API", exc_info=error)
