@@ -282,6 +282,18 @@ def test_ended_batches_idle_hosts_and_lost_workers_go(
     assert owner.execute("SELECT id FROM cixml.workers").fetchall() == [("new",)]
 
 
+def test_old_audit_records_go(owner: psycopg.Connection[Any], pipeline: PipelineDatabase) -> None:
+    for days in (91, 89, 0):
+        owner.execute(
+            "INSERT INTO cixml.audit VALUES "
+            "(uuidv7(make_interval(days => -%s)), now(), NULL, '::1', 'GET', '/v1/jobs', '{}', 200, %s, 't')",
+            [days, str(days)],
+        )
+    with pipeline.transaction() as connection:
+        assert retention.prune_audit(connection, days=90).removed == 1
+    assert owner.execute("SELECT request_id FROM cixml.audit ORDER BY id").fetchall() == [("89",), ("0",)]
+
+
 def test_old_events_of_ended_runs_go_but_for_those_of_assets(
     dagster: psycopg.Connection[Any], instance: dg.DagsterInstance
 ) -> None:

@@ -57,3 +57,12 @@ def test_the_local_key_is_made_once_and_again_when_the_file_was_emptied(tmp_path
     assert stat.S_IMODE(home.local_key_file.stat().st_mode) == 0o600
     home.keys_file.unlink()
     assert keys.local_key(home, settings) != first
+
+
+async def test_a_key_may_be_an_operators(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    plain = keys.create_key(path, PEPPER, name="plain")
+    operator = keys.create_key(path, PEPPER, name="operator", is_operator=True)
+    membership = KeyFileMembership(path, pepper=PEPPER)
+    assert (await membership.authenticate(plain)).scopes == {"caller"}
+    assert (await membership.authenticate(operator)).scopes == {"caller", "operator"}
