@@ -71,15 +71,14 @@ class Gate:
 
         A known caller is never in the way of the peer's limit: behind one gateway all callers have one address.
         """
-        caller = self._membership.remembered(key)
-        if caller is None:
+        if not await self._membership.is_known(key):
             await self._check_peer(peer)
-            try:
-                caller = await self._membership.authenticate(key)
-            except UnauthenticatedError:
-                metrics.auth.labels("refused").inc()
-                await self._count_bad_key(peer)
-                raise
+        try:
+            caller = await self._membership.authenticate(key)
+        except UnauthenticatedError:
+            metrics.auth.labels("refused").inc()
+            await self._count_bad_key(peer)
+            raise
         metrics.auth.labels("ok").inc()
         return caller
 

@@ -86,10 +86,12 @@ def _problem(operation: str, status: int) -> dict[str, Any]:
     if status == 422:
         code = f"cixml_{operation}_{errors.UNKNOWN:03}"
         example["errors"] = [{"pointer": "/limt", "error_code": code, "detail": example["detail"]}]
+    description = title
     if status == 429:
         example["violated-policies"] = ["requests-per-minute"]
+        description = "A limit is reached: 302 requests a minute, 303 a quota (GET /v1/quota), 304 unknown keys"
     schema = {"$ref": _REF.format(model="Problem")}
-    return {"description": title, "content": {errors.MEDIA_TYPE: {"schema": schema, "example": example}}}
+    return {"description": description, "content": {errors.MEDIA_TYPE: {"schema": schema, "example": example}}}
 
 
 def install(app: FastAPI) -> None:

@@ -104,11 +104,13 @@ class RememberingMembership:
             raise UnauthenticatedError
         return known.claims.of(caller_id)
 
-    def remembered(self, key: str) -> CallerContext | None:
-        """Return whose key this is if the process heard it in the last minute."""
-        caller_id = caller_id_of(key, self._pepper) if is_key(key) else ""
-        known = self._known(caller_id)
-        return known.claims.of(caller_id) if known and known.claims and self._is_fresh(known) else None
+    async def is_known(self, key: str) -> bool:
+        """Tell whether the memory has the key as a caller's, fresh or stale."""
+        if not is_key(key):
+            return False
+        caller_id = caller_id_of(key, self._pepper)
+        known = self._known(caller_id) or await self._shared(caller_id)
+        return known is not None and known.claims is not None
 
     def report(self) -> MembershipReport:
         """Tell how the last question went."""
@@ -126,9 +128,10 @@ class RememberingMembership:
             if verdict is not None:
                 return verdict
             self._ask_again_at = self._clock() + AGAIN_SECONDS
+            if known is not None and serves_stale:
+                _log.warning("Membership is down: a caller known %.0f s ago is served", self._age(known))
         if known is not None and serves_stale:
             metrics.auth.labels("stale").inc()
-            _log.warning("Membership is down: a caller known %.0f s ago is served", self._clock() - known.at)
             return known
         metrics.auth.labels("unavailable").inc()
         detail = self._service.report().detail or "it is not known why"

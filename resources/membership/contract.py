@@ -29,8 +29,8 @@ class Membership(Protocol):
         """Return whose key this is. Raises UnauthenticatedError, or MembershipUnavailableError when it can't tell."""
         ...
 
-    def remembered(self, key: str) -> CallerContext | None:
-        """Return whose key this is if this process knows it without asking anybody."""
+    async def is_known(self, key: str) -> bool:
+        """Tell whether this key was a caller's of late; it asks nobody outside."""
         ...
 
     def report(self) -> MembershipReport:

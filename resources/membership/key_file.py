@@ -50,12 +50,12 @@ class KeyFileMembership:
             raise UnauthenticatedError
         return caller
 
-    def remembered(self, key: str) -> CallerContext | None:
-        """Return whose key this is, None also for a broken file."""
+    async def is_known(self, key: str) -> bool:
+        """Tell whether the file has the key; with a broken file nobody is known."""
         try:
-            return self._look_up(key)
+            return self._look_up(key) is not None
         except MembershipUnavailableError:
-            return None
+            return False
 
     def report(self) -> MembershipReport:
         """Tell whether the file could be read when it was last looked at."""

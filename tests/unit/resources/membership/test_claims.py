@@ -208,10 +208,26 @@ async def test_without_redis_the_process_remembers_for_itself(
     try:
         for _ in range(3):
             await membership.authenticate("secret")
-        assert membership.remembered("secret")
+        assert await membership.is_known("secret")
         assert len(server.asked) == 1
     finally:
         valkey.start()
+
+
+async def test_a_key_is_known_in_every_process_as_long_as_its_verdict_is_kept(
+    server: MembershipServer, world: World
+) -> None:
+    first, second = world.process(), world.process()
+    assert not await first.is_known("secret")
+    await first.authenticate("secret")
+    with pytest.raises(UnauthenticatedError):
+        await first.authenticate("other")
+    world.clock.now += FRESH_SECONDS + 1
+    assert [await each.is_known("secret") for each in (first, second)] == [True, True]
+    assert [await each.is_known("other") for each in (first, second)] == [False, False]
+    assert len(server.asked) == 2
+    world.clock.now += STALE_SECONDS
+    assert not await first.is_known("secret")
 
 
 @pytest.mark.parametrize("key", ["", "sécret", "x" * 600])
@@ -219,5 +235,5 @@ async def test_what_is_no_key_is_not_asked_for(server: MembershipServer, world: 
     membership = world.process()
     with pytest.raises(UnauthenticatedError):
         await membership.authenticate(key)
-    assert membership.remembered(key) is None
+    assert not await membership.is_known(key)
     assert server.asked == []

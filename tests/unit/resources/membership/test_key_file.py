@@ -103,8 +103,9 @@ async def test_a_key_may_be_an_operators(path: Path) -> None:
 async def test_it_reports_a_file_that_cant_be_read_until_it_can(path: Path) -> None:
     membership = KeyFileMembership(path, pepper=PEPPER)
     path.write_text("broken")
-    assert membership.remembered("secret") is None
+    assert not await membership.is_known("secret")
     assert not membership.report().is_up
     write(path, "secret")
-    assert membership.remembered("secret") == await membership.authenticate("secret")
+    assert await membership.is_known("secret")
+    assert not await membership.is_known("other")
     assert membership.report().is_up
