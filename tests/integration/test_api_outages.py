@@ -16,7 +16,7 @@ from resources.errors import BreakerOpenError, EmbeddingRejectedError, Embedding
 from tests.api import ALICE, Api, authorization, running_api, write_keys
 from tests.database import PEPPER, Database, PostgresServer, database, postgres_server  # noqa: F401  # fixtures
 from tests.fakes.embedding_server import EmbeddingServer
-from tests.fakes.valkey import free_port, running_valkey
+from tests.fakes.valkey import ValkeyServer, free_port, running_valkey
 
 JOB = {"corpus": "docs", "urls": ["https://docs.example.com/a"]}
 SECONDS = 20.0
@@ -103,6 +103,26 @@ async def test_without_the_embedding_server_a_search_says_when_to_come_back(
         assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/query")
 
 
+async def _goes_on_without_redis(valkey: ValkeyServer, port: int) -> None:
+    """Redis is gone, then back and empty: submissions and searches are served all the time, and /healthz says so."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=authorization(ALICE)) as client:
+
+        async def redis_state() -> str:
+            return str((await client.get("/healthz")).json()["redis"]["status"])
+
+        async def is_served(word: str) -> None:
+            assert (await client.post("/v1/jobs", json=JOB)).status_code == 202
+            found = await client.post("/v1/corpora/docs/search", json={"query": word})
+            assert (found.status_code, found.json()["query"]["embedding_cached"]) == (200, False)
+
+        valkey.stop()
+        await is_served("x")  # its vector was in Redis
+        assert await redis_state() != "ok"
+        valkey.start()
+        await is_served("y")
+        assert await redis_state() == "ok"
+
+
 async def test_the_process_serves_the_api_and_its_metrics(database: Database, tmp_path: Path) -> None:  # noqa: F811
     write_keys(tmp_path / "keys.json", ALICE)
     with running_valkey() as valkey, EmbeddingServer(dimension=384) as embedding:
@@ -141,6 +161,7 @@ async def test_the_process_serves_the_api_and_its_metrics(database: Database, tm
             assert 'cixml_queue_depth{stage="scraping"} 1.0' in metrics
             assert "cixml_submit_to_searchable_seconds" in metrics
             assert "docs" not in metrics
+            await _goes_on_without_redis(valkey, port)
         finally:
             process.terminate()
             assert process.wait(SECONDS) == 0
