@@ -15,7 +15,7 @@ from cixml_api.access import Gate
 from cixml_api.audit import AuditLog
 from cixml_api.dependencies import Breaker, Services
 from cixml_api.middleware import RequestFrame
-from cixml_api.routes import audit, corpora, health, job_actions, jobs, quota, search
+from cixml_api.routes import audit, corpora, documents, health, job_actions, jobs, quota, search
 from cixml_api.searching import Embedder, Searcher, VectorCache
 from resources import fail_points
 from resources.cache.claims import RedisClaims
@@ -36,7 +36,8 @@ from resources.types import Chunking
 
 TAGS = [
     {"name": "jobs", "description": "Submit URLs and see how far they are."},
-    {"name": "corpora", "description": "What is stored."},
+    {"name": "corpora", "description": "Make, share and delete what is searched."},
+    {"name": "documents", "description": "What is stored."},
     {"name": "search", "description": "Ask it."},
     {"name": "limits", "description": "What one may ask for."},
     {"name": "operations", "description": "For operators' keys."},
@@ -100,6 +101,7 @@ def create_app(
         job_actions.router,
         search.router,
         corpora.router,
+        documents.router,
         quota.router,
         audit.router,
         health.router,
@@ -162,7 +164,13 @@ def new_index(settings: Settings, model: Model) -> NewIndex:
         overlap_tokens=model.chunk_overlap_tokens if given.overlap_tokens is None else given.overlap_tokens,
     )
     fingerprint = chunking_fingerprint(chunking, model.tokenizer_sha256)
-    return NewIndex(model_fingerprint=model.fingerprint, chunking=chunking, chunking_fp=fingerprint)
+    return NewIndex(
+        model_fingerprint=model.fingerprint,
+        chunking=chunking,
+        chunking_fp=fingerprint,
+        window_tokens=model.max_tokens,
+        tokenizer_sha256=model.tokenizer_sha256,
+    )
 
 
 def _ping(redis: Redis) -> Callable[[], Awaitable[None]]:

@@ -105,20 +105,39 @@ ITEM: list[JsonValue] = [
     }
 ]
 
+CORPUS_REQUEST: list[JsonValue] = [
+    {"name": "product-docs"},
+    {"name": "product-docs", "title": "Product", "chunking": {"max_tokens": 128, "overlap_tokens": 16}},
+]
+CORPUS_PATCH: list[JsonValue] = [{"title": "Product documentation"}]
+GRANT_REQUEST: list[JsonValue] = [{"role": "reader"}]
+GRANT: list[JsonValue] = [{"caller_id": "c_41ad", "role": "reader", "granted_at": _TIME}]
+
+_INDEX_VERSION: JsonValue = {
+    "id": _VERSION_ID,
+    "model": "all-MiniLM-L6-v2",
+    "kind": "exact",
+    "state": "serving",
+    "chunking": {"strategy": "recursive", "max_tokens": 256, "overlap_tokens": 32},
+    "created_at": _TIME,
+    "state_changed_at": _TIME,
+}
 CORPUS: list[JsonValue] = [
     {
         "name": "product-docs",
+        "owner": "c_9f2e",
+        "address": "product-docs",
+        "role": "owner",
+        "title": "Product documentation",
+        "require_if_match": False,
         "partition": "product-docs-5b1e2d4f",
         "created_at": _TIME,
-        "counts": {"documents": 41, "chunks": 812},
-        "active_index": {
-            "id": _VERSION_ID,
-            "model": "all-MiniLM-L6-v2",
-            "kind": "exact",
-            "state": "serving",
-            "chunking": {"strategy": "recursive", "max_tokens": 256, "overlap_tokens": 32},
-        },
+        "updated_at": _TIME,
+        "counts": {"documents": 41, "chunks": 812, "bytes": 1840211},
+        "active_index": _INDEX_VERSION,
+        "index_versions": [_INDEX_VERSION],
         "freshness": {"oldest": _TIME, "newest": _TIME},
+        "grants": GRANT,
     }
 ]
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from cixml_api import errors
-from cixml_api.schemas import JobRequest, Problem, RetryRequest, SearchRequest
+from cixml_api.schemas import CorpusPatch, CorpusRequest, GrantRequest, JobRequest, Problem, RetryRequest, SearchRequest
 
 DESCRIPTION = """
 Give URLs, get a searchable corpus. A job is accepted at once (202) and worked on in the background; a page is
@@ -25,6 +25,14 @@ searchable when its item is `indexed` or `unchanged`.
 - `X-Request-Id` (up to 64 of `A-Za-z0-9._-`) and `traceparent` are taken over and answered.
 """
 
+_BODIES: tuple[type[BaseModel], ...] = (
+    CorpusPatch,
+    CorpusRequest,
+    GrantRequest,
+    JobRequest,
+    RetryRequest,
+    SearchRequest,
+)
 _REF = "#/components/schemas/{model}"
 _EXAMPLES = {
     400: (
@@ -44,6 +52,13 @@ _EXAMPLES = {
     403: ("forbidden", "Forbidden", "This key may not do that: an operator's key is needed.", 204, False),
     404: ("not-found", "Not found", "There is no such thing for this caller.", 1, False),
     409: ("nothing-to-retry", "Nothing to retry", "The job has no item that could be retried so.", 202, False),
+    412: (
+        "precondition-failed",
+        "Precondition failed",
+        "It was changed meanwhile: read it again and send its ETag as 'If-Match'.",
+        212,
+        False,
+    ),
     413: ("body-too-large", "Body too large", "The body may have 10485760 bytes: split the request", 301, False),
     415: (
         "unsupported-media-type",
@@ -53,9 +68,17 @@ _EXAMPLES = {
         False,
     ),
     422: ("invalid-request", "Invalid request", "the field 'limt' is not known", 105, False),
+    428: (
+        "precondition-required",
+        "Precondition required",
+        "This corpus is changed only with 'If-Match': read it and send its ETag.",
+        213,
+        False,
+    ),
     429: ("too-many-requests", "Too many requests", "6000 requests a minute are allowed: slow down", 302, True),
     503: ("database-unavailable", "Database unavailable", "The database does not answer.", 501, True),
 }
+_CONFLICT = ("conflict", "Conflict", "There is one already.", 211, False)
 
 
 def request_body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
@@ -70,7 +93,8 @@ def problems(operation: str, *statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _problem(operation: str, status: int) -> dict[str, Any]:
-    kind, title, detail, number, retryable = _EXAMPLES[status]
+    is_conflict = (operation, status) == ("corpus_create", 409)
+    kind, title, detail, number, retryable = _CONFLICT if is_conflict else _EXAMPLES[status]
     example: dict[str, Any] = {
         "type": f"urn:cixml:problem:{kind}",
         "title": title,
@@ -110,13 +134,7 @@ def install(app: FastAPI) -> None:
 
 def _complete(found: dict[str, Any]) -> dict[str, Any]:
     _, definitions = models_json_schema(
-        [
-            (JobRequest, "validation"),
-            (RetryRequest, "validation"),
-            (SearchRequest, "validation"),
-            (Problem, "serialization"),
-        ],
-        ref_template=_REF,
+        [*((body, "validation") for body in _BODIES), (Problem, "serialization")], ref_template=_REF
     )
     schemas = found.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(definitions["$defs"])

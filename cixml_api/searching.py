@@ -20,7 +20,7 @@ from resources.errors import (
     InvalidRequestError,
     NotFoundError,
 )
-from resources.postgres.corpora import ServingIndex, serving_index
+from resources.postgres.corpora import CorpusKey, ServingIndex, serving_index
 from resources.postgres.pool import Pool, connected
 from resources.postgres.search import Found, search
 from resources.telemetry import metrics
@@ -73,9 +73,9 @@ class Searcher:
         self._embedder = embedder
         self._fingerprint = embedder.model.fingerprint
         self._cache = cache
-        self._indexes: OrderedDict[tuple[str, str], ServingIndex] = OrderedDict()
+        self._indexes: OrderedDict[tuple[str, CorpusKey], ServingIndex] = OrderedDict()
 
-    async def search(self, *, caller_id: str, corpus: str, query: str, top_k: int) -> Outcome:
+    async def search(self, *, caller_id: str, corpus: CorpusKey, query: str, top_k: int) -> Outcome:
         """Return the nearest chunks. Raises NotFoundError, EmbeddingUnavailableError, InvalidRequestError."""
         embed_seconds = search_seconds = 0.0
         for _ in range(3):
@@ -99,16 +99,16 @@ class Searcher:
             self._indexes.pop((caller_id, corpus), None)
         raise DatabaseUnavailableError("The corpus changes its index right now: try again", retry_after_seconds=1)
 
-    async def _index(self, caller_id: str, corpus: str) -> ServingIndex:
+    async def _index(self, caller_id: str, corpus: CorpusKey) -> ServingIndex:
         key = (caller_id, corpus)
         known = self._indexes.get(key)
         if known is not None:
             self._indexes.move_to_end(key)
             return known
         async with connected(self._pool) as connection:
-            found = await serving_index(connection, caller_id=caller_id, name=corpus)
+            found = await serving_index(connection, caller_id=caller_id, key=corpus)
         if found is None:
-            raise NotFoundError(f"There is no corpus {corpus!r} of this caller.")
+            raise NotFoundError(f"There is no corpus {corpus.name!r} of this caller.")
         self._indexes[key] = found
         if len(self._indexes) > MOST_KNOWN_INDEXES:
             self._indexes.popitem(last=False)

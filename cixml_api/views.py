@@ -121,24 +121,28 @@ def _error(record: dict[str, Any] | None, **known: Any) -> schemas.ErrorRecord |
     )
 
 
-def corpus(row: CorpusSummary) -> schemas.Corpus:
-    index = None
-    if row.index_version and row.model and row.kind:
-        index = schemas.ActiveIndex.model_validate(
-            {
-                "id": public_id(Prefix.VERSION, row.index_version),
-                "model": row.model,
-                "kind": row.kind,
-                "chunking": row.chunking or {},
-            }
-        )
-    return schemas.Corpus(
-        name=row.name,
-        partition=row.partition_key,
-        created_at=row.created_at,
-        counts=schemas.CorpusCounts(documents=row.documents, chunks=row.chunks),
-        active_index=index,
-        freshness=schemas.Freshness(oldest=row.oldest_check_at, newest=row.newest_check_at),
+def corpus(row: CorpusSummary, *, address: str) -> schemas.Corpus:
+    versions = [
+        schemas.IndexVersion.model_validate(each | {"id": public_id(Prefix.VERSION, UUID(each["id"]))})
+        for each in row.index_versions
+    ]
+    return schemas.Corpus.model_validate(
+        {
+            "name": row.name,
+            "owner": row.owner,
+            "address": address,
+            "role": row.role,
+            "title": row.title,
+            "require_if_match": row.require_if_match,
+            "partition": row.partition_key,
+            "created_at": row.created_at,
+            "updated_at": row.updated_at,
+            "counts": schemas.CorpusCounts(documents=row.documents, chunks=row.chunks, bytes=row.bytes),
+            "active_index": next((each for each in versions if each.state == "serving"), None),
+            "index_versions": versions,
+            "freshness": schemas.Freshness(oldest=row.oldest_check_at, newest=row.newest_check_at),
+            "grants": row.grants,
+        }
     )
 
 

@@ -7,6 +7,9 @@
     │   ├── NotFoundError
     │   ├── UnauthenticatedError
     │   ├── ForbiddenError
+    │   ├── ConflictError
+    │   ├── PreconditionFailedError
+    │   ├── PreconditionRequiredError
     │   └── LimitError         429: says which policies, and when to come back
     │       ├── RateLimitedError
     │       ├── TooManyBadKeysError
@@ -81,6 +84,24 @@ class NotFoundError(CallerError):
     """There is no such thing for this caller."""
 
     code = "not_found"
+
+
+class ConflictError(CallerError):
+    """There is one already."""
+
+    code = "conflict"
+
+
+class PreconditionFailedError(CallerError):
+    """It was changed meanwhile: read it again and send its ETag as 'If-Match'."""
+
+    code = "precondition_failed"
+
+
+class PreconditionRequiredError(CallerError):
+    """This corpus is changed only with 'If-Match': read it and send its ETag."""
+
+    code = "precondition_required"
 
 
 class UnauthenticatedError(CallerError):

@@ -78,6 +78,10 @@ class Api:
     async def post(self, path: str, json: Any, *, key: str = ALICE, **more: Any) -> httpx.Response:
         return await self.client.post(path, json=json, headers=authorization(key) | more.pop("headers", {}), **more)
 
+    async def send(self, method: str, path: str, *, key: str = ALICE, **more: Any) -> httpx.Response:
+        headers = authorization(key) | more.pop("headers", {})
+        return await self.client.request(method, path, headers=headers, **more)
+
 
 def authorization(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}

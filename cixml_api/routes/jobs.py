@@ -12,6 +12,7 @@ from psycopg.rows import TupleRow
 from pydantic import AwareDatetime, TypeAdapter
 
 from cixml_api import idempotency, schemas, views
+from cixml_api.addresses import corpus_key
 from cixml_api.bodies import body_of
 from cixml_api.dependencies import AnyServices, Caller, Services
 from cixml_api.errors import RANGE, URL, VALUE, FieldProblem, InvalidFieldsError
@@ -19,10 +20,10 @@ from cixml_api.idempotency import IdempotencyKey
 from cixml_api.openapi import problems, request_body
 from cixml_api.pagination import Cursor, Limit, decode_cursor, encode_cursor, page, split
 from resources import fail_points
-from resources.errors import ConfigurationError, InvalidUrlError, NotFoundError
+from resources.errors import ConfigurationError, ForbiddenError, InvalidUrlError, NotFoundError
 from resources.identifiers import Prefix, parse_public_id
 from resources.postgres.callers import ensure_caller
-from resources.postgres.corpora import ensure_corpus
+from resources.postgres.corpora import CorpusKey, ensure_corpus, get_access
 from resources.postgres.jobs import (
     InsertedJob,
     JobFilter,
@@ -53,7 +54,7 @@ Statuses = Annotated[str | None, Query(max_length=200, description="states, sepa
     operation_id="job_create",
     status_code=202,
     response_model=schemas.Job,
-    responses=problems("job_create", 400, 404, 413, 415, 422),
+    responses=problems("job_create", 400, 403, 404, 413, 415, 422),
     openapi_extra=request_body(schemas.JobRequest),
     summary="Submit URLs",
 )
@@ -70,11 +71,12 @@ async def create_job(
     A URL that occurs again in the same job is `skipped`. `Location` is the job's address.
     """
     items = _read_items(body, services.settings.api.max_urls_per_job)
+    corpus = corpus_key(caller, body.corpus)
     keyed = idempotency.keyed(request, caller, idempotency_key, body)
     async with caller_transaction(services.pool, caller.caller_id) as connection:
         if kept := await idempotency.replay(connection, keyed):
             return kept
-        inserted = await _insert(connection, services, caller, body, items, request.state.traceparent)
+        inserted = await _insert(connection, services, caller, body, corpus, items, request.state.traceparent)
         summary = _new_summary(inserted, caller, body.corpus, items)
         answer = views.answer(views.job(summary), status=202, headers=views.started(inserted.id))
         await idempotency.keep(connection, keyed, answer)
@@ -88,22 +90,24 @@ async def _insert(
     services: Services,
     caller: CallerContext,
     body: schemas.JobRequest,
+    corpus: CorpusKey,
     items: list[NewItem],
     traceparent: str,
 ) -> InsertedJob:
     pages = len({item.url_key for item in items})
-    await admit(connection, limits=services.settings.limits, pages=pages, corpus=body.corpus)
+    new = corpus.name if corpus.owner == caller.caller_id else None
+    await admit(connection, limits=services.settings.limits, pages=pages, corpus=new)
     made = None
-    if body.create_corpus:
-        await ensure_caller(connection, caller)
-        made = await ensure_corpus(connection, caller_id=caller.caller_id, name=body.corpus, index=services.new_index)
-    job = await submit_job(
-        connection, caller_id=caller.caller_id, corpus=body.corpus, items=items, traceparent=traceparent
-    )
+    await ensure_caller(connection, caller)
+    if body.create_corpus and corpus.owner == caller.caller_id:
+        made = await ensure_corpus(connection, caller_id=caller.caller_id, name=corpus.name, index=services.new_index)
+    job = await submit_job(connection, caller_id=caller.caller_id, corpus=corpus, items=items, traceparent=traceparent)
     if made and made[0].rowcount != made[1].rowcount:
         model = services.settings.embedding_model
         raise ConfigurationError(f"the model {model} is not in the database: run 'cixml migrate'")
     if job is None:
+        if await get_access(connection, caller_id=caller.caller_id, key=corpus) is not None:
+            raise ForbiddenError("The grant is to read this corpus: its owner may grant to write.")
         detail = f"There is no corpus {body.corpus!r} of this caller: let 'create_corpus' be true to make it."
         raise NotFoundError(detail)
     return job

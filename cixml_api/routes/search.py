@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from cixml_api import schemas, views
+from cixml_api.addresses import corpus_key
 from cixml_api.bodies import body_of
 from cixml_api.dependencies import AnyServices, Caller
 from cixml_api.openapi import problems, request_body
-from cixml_api.routes.corpora import known_name
 from cixml_api.searching import Outcome
 from resources.identifiers import Prefix, public_id
 from resources.telemetry import metrics
@@ -36,7 +36,7 @@ async def search_corpus(
 ) -> Response:
     """Return the chunks nearest to the query, best first. Without its embedding server the answer is 503."""
     outcome = await services.searcher.search(
-        caller_id=caller.caller_id, corpus=known_name(name), query=body.query, top_k=body.top_k
+        caller_id=caller.caller_id, corpus=corpus_key(caller, name), query=body.query, top_k=body.top_k
     )
     took = _took(outcome, auth_seconds=request.state.auth_seconds, started=request.state.started)
     metrics.search_duration_seconds.labels("vector", "total").observe(took.total / 1000)

@@ -4,8 +4,33 @@ Requests refuse unknown fields and do not convert (the string "10" is no number)
 """
 
 from cixml_api.schemas.audit import AuditEntry, AuditList
-from cixml_api.schemas.common import CORPUS_NAME, Answer, ErrorRecord, ListMetadata, Problem, ProblemField, Request
-from cixml_api.schemas.corpora import ActiveIndex, Corpus, CorpusCounts, CorpusList, Document, DocumentList, Freshness
+from cixml_api.schemas.common import (
+    CALLER_ID,
+    CORPUS_ADDRESS,
+    CORPUS_NAME,
+    Answer,
+    ErrorRecord,
+    ListMetadata,
+    Problem,
+    ProblemField,
+    Request,
+)
+from cixml_api.schemas.corpora import (
+    ChunkingRecord,
+    ChunkingRequest,
+    Corpus,
+    CorpusCounts,
+    CorpusList,
+    CorpusPatch,
+    CorpusRequest,
+    Freshness,
+    Grant,
+    GrantList,
+    GrantRequest,
+    IndexVersion,
+    Role,
+)
+from cixml_api.schemas.documents import Document, DocumentList
 from cixml_api.schemas.health import BreakerHealth, Health, Live, MembershipHealth, PartHealth, QueueHealth, Ready
 from cixml_api.schemas.jobs import (
     ChunkCounts,
@@ -33,23 +58,32 @@ from cixml_api.schemas.search import (
 )
 
 __all__ = [
+    "CALLER_ID",
+    "CORPUS_ADDRESS",
     "CORPUS_NAME",
-    "ActiveIndex",
     "Allowance",
     "Answer",
     "AuditEntry",
     "AuditList",
     "BreakerHealth",
     "ChunkCounts",
+    "ChunkingRecord",
+    "ChunkingRequest",
     "Corpus",
     "CorpusCounts",
     "CorpusList",
+    "CorpusPatch",
+    "CorpusRequest",
     "Document",
     "DocumentList",
     "ErrorRecord",
     "Freshness",
+    "Grant",
+    "GrantList",
+    "GrantRequest",
     "Health",
     "HttpRecord",
+    "IndexVersion",
     "Item",
     "ItemCounts",
     "ItemList",
@@ -70,6 +104,7 @@ __all__ = [
     "Ready",
     "Request",
     "RetryRequest",
+    "Role",
     "Scores",
     "SearchAnswer",
     "SearchRequest",

@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from resources.types import Stage
 
 CORPUS_NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+CALLER_ID = r"^[A-Za-z0-9._-]{1,128}$"
+CORPUS_ADDRESS = r"^([A-Za-z0-9._-]{1,128}:)?[a-z0-9][a-z0-9._-]{0,62}$"
+"""An own corpus by its name, a granted one as `owner:name`."""
 MOST_METADATA_BYTES = 16_384
 
 

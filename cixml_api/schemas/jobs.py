@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Discriminator, Field, JsonValue, Tag, field_validator
 
 from cixml_api import examples
-from cixml_api.schemas.common import CORPUS_NAME, MOST_METADATA_BYTES, Answer, ErrorRecord, ListMetadata, Request
+from cixml_api.schemas.common import CORPUS_ADDRESS, MOST_METADATA_BYTES, Answer, ErrorRecord, ListMetadata, Request
 from resources.types import ItemStatus, JobStatus, Stage
 
 MOST_RETRIED = 10_000
@@ -38,7 +38,10 @@ class JobRequest(Request):
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.JOB_REQUEST})
 
-    corpus: str = Field(pattern=CORPUS_NAME, description="made on first use, unless `create_corpus` is false")
+    corpus: str = Field(
+        pattern=CORPUS_ADDRESS,
+        description="made on first use, unless `create_corpus` is false; another caller's is `owner:name`",
+    )
     create_corpus: bool = True
     urls: list[
         Annotated[Annotated[str, Tag("<text>")] | Annotated[UrlEntry, Tag("<object>")], Discriminator(_branch)]

@@ -10,7 +10,7 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, class_row, scalar_row
 
-from resources.postgres.corpora import COUNT_CAP
+from resources.postgres.corpora import COUNT_CAP, CorpusKey
 from resources.postgres.pool import fetch_as
 from resources.postgres.queries import query
 
@@ -32,15 +32,15 @@ class LiveDocument:
 
 
 async def list_documents(
-    connection: AsyncConnection[TupleRow], *, caller_id: str, corpus: str, after_id: UUID | None, limit: int
+    connection: AsyncConnection[TupleRow], *, caller_id: str, corpus: CorpusKey, after_id: UUID | None, limit: int
 ) -> list[LiveDocument]:
     """Return live documents of the caller's corpus, oldest first."""
-    parameters = {"name": corpus, "after_id": after_id, "limit": limit}
+    parameters = {"owner": corpus.owner, "name": corpus.name, "after_id": after_id, "limit": limit}
     return await fetch_as(connection, caller_id, query("list_documents"), parameters, rows=class_row(LiveDocument))
 
 
-async def count_documents(connection: AsyncConnection[TupleRow], *, caller_id: str, corpus: str) -> int | None:
+async def count_documents(connection: AsyncConnection[TupleRow], *, caller_id: str, corpus: CorpusKey) -> int | None:
     """Count live documents, up to COUNT_CAP; None when the caller has no such corpus."""
-    parameters = {"name": corpus, "cap": COUNT_CAP}
+    parameters = {"owner": corpus.owner, "name": corpus.name, "cap": COUNT_CAP}
     found = await fetch_as(connection, caller_id, query("count_documents"), parameters, rows=scalar_row)
     return found[0] if found else None

@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow, class_row, scalar_row
 from psycopg.types.json import Jsonb
 
 from resources.identifiers import new_uuid
-from resources.postgres.corpora import COUNT_CAP
+from resources.postgres.corpora import COUNT_CAP, CorpusKey
 from resources.postgres.pool import fetch_as
 from resources.postgres.queries import query
 
@@ -113,11 +113,11 @@ async def submit_job(
     connection: AsyncConnection[TupleRow],
     *,
     caller_id: str,
-    corpus: str,
+    corpus: CorpusKey,
     items: Sequence[NewItem],
     traceparent: str | None,
 ) -> InsertedJob | None:
-    """Insert a job, its items and their places in the queue, and wake the sensor. None when there is no such corpus."""
+    """Insert a job, its items and their places in the queue, and wake the sensor. None: no such corpus to write in."""
     job_id = new_uuid()
     job = connection.cursor(row_factory=class_row(InsertedJob))
     await job.execute(
@@ -125,7 +125,8 @@ async def submit_job(
         {
             "job_id": job_id,
             "caller_id": caller_id,
-            "name": corpus,
+            "owner": corpus.owner,
+            "name": corpus.name,
             "items_total": len(items),
             "items_open": len({item.url_key for item in items}),
             "traceparent": traceparent,

@@ -261,7 +261,7 @@ async def test_corpora_and_documents_show_what_is_live(api: Api, rows: psycopg.C
 
     listed = (await api.get("/v1/corpora", params={"limit": 2})).json()
     assert [corpus["name"] for corpus in listed["content"]] == ["a", "b"]
-    assert listed["content"][0]["counts"] == {"documents": 1, "chunks": 2}
+    assert listed["content"][0]["counts"] == {"documents": 1, "chunks": 2, "bytes": 1}
     assert listed["content"][0]["active_index"]["model"] == "all-MiniLM-L6-v2"
     rest = (await api.get("/v1/corpora", params={"cursor": listed["_metadata"]["next"]})).json()
     assert [corpus["name"] for corpus in rest["content"]] == ["c"]

@@ -138,9 +138,9 @@ async def test_a_grant_shows_the_corpus_and_its_text_to_another_caller(
 ) -> None:
     bob = caller_id_of(BOB, PEPPER)
     with psycopg.connect(database.pipeline_url) as pipeline:
-        pipeline.execute("INSERT INTO cixml.callers VALUES (%s, 'service')", [bob])
         pipeline.execute("INSERT INTO cixml.grants VALUES (%s, %s, 'reader')", [alices_corpus, bob])
     assert seen(login, "corpora", caller=bob) == 1
+    assert seen(login, "grants", caller=bob) == 1
     assert seen(login, "chunks", caller=bob) == 2
     assert seen(login, "chunks", caller=bob, corpus_id=alices_corpus) == 2
     assert seen(login, "jobs", caller=bob) == 0
@@ -208,3 +208,51 @@ def test_a_job_on_another_callers_corpus_is_refused_by_the_database(
             "INSERT INTO cixml.jobs (caller_id, corpus_id, items_total, items_open) VALUES (%s, %s, 1, 1)",
             [bob, alices_corpus],
         )
+
+
+BY_ROLE = {
+    "UPDATE cixml.corpora SET title = 'x'": ("owner",),
+    "INSERT INTO cixml.grants VALUES (%(corpus)s, 'c_third', 'reader')": ("owner",),
+    "UPDATE cixml.grants SET role = 'owner'": ("owner",),
+    "DELETE FROM cixml.grants": ("owner",),
+    "INSERT INTO cixml.jobs (caller_id, corpus_id, items_total, items_open) "
+    "VALUES (cixml.caller(), %(corpus)s, 1, 1)": ("owner", "writer"),
+}
+
+
+@pytest.mark.parametrize("statement", BY_ROLE)
+@pytest.mark.parametrize("role", ["owner", "writer", "reader", None])
+def test_the_database_lets_a_grant_do_what_its_role_may(
+    alices_corpus: str,
+    login: psycopg.Connection[Any],
+    database: Database,  # noqa: F811
+    statement: str,
+    role: str | None,
+) -> None:
+    bob = caller_id_of(BOB, PEPPER)
+    with psycopg.connect(database.pipeline_url) as pipeline:
+        pipeline.execute("INSERT INTO cixml.callers VALUES (%s, 'service')", [bob])
+        if role:
+            pipeline.execute("INSERT INTO cixml.grants VALUES (%s, %s, %s)", [alices_corpus, bob, role])
+    with login.transaction(force_rollback=True):
+        login.execute("SELECT set_config('cixml.caller_id', %s, true)", [bob])
+        try:
+            with login.transaction():
+                changed = login.execute(statement.encode(), {"corpus": alices_corpus}).rowcount
+        except errors.InsufficientPrivilege:
+            changed = 0
+    assert (changed > 0) == (role in BY_ROLE[statement])
+
+
+def test_a_corpus_that_is_being_deleted_shows_nothing_of_what_is_in_it(
+    alices_corpus: str,
+    login: psycopg.Connection[Any],
+    database: Database,  # noqa: F811
+) -> None:
+    with psycopg.connect(database.pipeline_url) as pipeline:
+        pipeline.execute("UPDATE cixml.corpora SET deleted_at = now()")
+    alice = caller_id_of(ALICE, PEPPER)
+    for name in ("documents", "document_versions", "chunk_sets", "chunks", "index_versions", "corpus_levels"):
+        for corpus_id in ("", alices_corpus):
+            assert seen(login, name, caller=alice, corpus_id=corpus_id) == 0, name
+    assert seen(login, "jobs", caller=alice) == 1

@@ -19,7 +19,7 @@ from resources.orchestration import tags
 from resources.orchestration.promotion import promote
 from resources.orchestration.runtime import Runtime
 from resources.orchestration.work import RunWork
-from resources.postgres.corpora import serving_index
+from resources.postgres.corpora import CorpusKey, serving_index
 from resources.postgres.pool import connected
 from resources.postgres.search import Found, search
 from tests.api import ALICE, Api, index_document, running_api
@@ -63,7 +63,7 @@ def promote_now(database: Database, owner: Owner) -> None:
 
 async def found(api: Api, text: str, top_k: int = 10) -> Found:
     async with connected(api.app.state.services.pool) as connection:
-        index = await serving_index(connection, caller_id=CALLER, name="docs")
+        index = await serving_index(connection, caller_id=CALLER, key=CorpusKey(owner=CALLER, name="docs"))
         assert index
         answer = await search(connection, caller_id=CALLER, index=index, vector=word_vector(text, 384), top_k=top_k)
     assert answer
@@ -100,7 +100,7 @@ async def test_every_execution_of_the_prepared_statement_scans_the_graph(
     """From the sixth on a prepared statement may get a plan for any values: it must not be one that reads it all."""
     await asyncio.to_thread(promote_now, database, owner)
     async with connection_of_its_own(database) as connection:
-        index = await serving_index(connection, caller_id=CALLER, name="docs")
+        index = await serving_index(connection, caller_id=CALLER, key=CorpusKey(owner=CALLER, name="docs"))
         assert index
         for number in range(12):
             answer = await search(
@@ -146,7 +146,7 @@ async def test_a_scan_that_is_cut_short_is_asked_exactly(
     with psycopg.connect(postgres_server.superuser_url, autocommit=True) as superuser:
         superuser.execute(f"ALTER DATABASE {database.name} SET hnsw.max_scan_tuples = 1".encode())
     async with connection_of_its_own(database) as connection:
-        index = await serving_index(connection, caller_id=CALLER, name="docs")
+        index = await serving_index(connection, caller_id=CALLER, key=CorpusKey(owner=CALLER, name="docs"))
         assert index
         answer = await search(
             connection, caller_id=CALLER, index=index, vector=word_vector("word1 term1 thing11", 384), top_k=15

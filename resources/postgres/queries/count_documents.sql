@@ -5,4 +5,4 @@ SELECT (SELECT count(*) FROM (
             LIMIT %(cap)s
         ) found)
 FROM cixml.corpora c
-WHERE c.owner = cixml.caller() AND c.name = %(name)s AND c.deleted_at IS NULL
+WHERE c.owner = %(owner)s AND c.name = %(name)s AND c.deleted_at IS NULL

@@ -1,4 +1,4 @@
 -- Waits for another transaction that makes the same corpus, then does nothing.
-INSERT INTO cixml.corpora (id, owner, name, partition_key)
-VALUES (%(corpus_id)s, %(caller_id)s, %(name)s, %(partition_key)s)
+INSERT INTO cixml.corpora (id, owner, name, partition_key, title, require_if_match)
+VALUES (%(corpus_id)s, %(caller_id)s, %(name)s, %(partition_key)s, %(title)s, %(require_if_match)s)
 ON CONFLICT (owner, name) WHERE deleted_at IS NULL DO NOTHING

@@ -1,4 +1,6 @@
-SELECT j.id, j.caller_id, j.parent_job_id, c.name AS corpus, j.status, j.version, j.failed_stage, j.error, j.created_at, j.started_at,
+SELECT j.id, j.caller_id, j.parent_job_id,
+       CASE WHEN c.owner = j.caller_id THEN c.name ELSE c.owner || ':' || c.name END AS corpus,
+       j.status, j.version, j.failed_stage, j.error, j.created_at, j.started_at,
        j.finished_at, n.*
 FROM cixml.jobs j
 JOIN cixml.corpora c ON c.id = j.corpus_id

@@ -1,6 +1,7 @@
--- No row when the caller has no such corpus.
+-- No row when there is no such corpus in which the caller may write.
 INSERT INTO cixml.jobs (id, caller_id, corpus_id, items_total, items_open, items_good, traceparent)
 SELECT %(job_id)s, %(caller_id)s, c.id, %(items_total)s, %(items_open)s, %(items_total)s - %(items_open)s, %(traceparent)s
 FROM cixml.corpora c
-WHERE c.owner = %(caller_id)s AND c.name = %(name)s AND c.deleted_at IS NULL
+WHERE c.owner = %(owner)s AND c.name = %(name)s AND c.deleted_at IS NULL
+  AND c.id = ANY ((SELECT cixml.corpora_as('writer', 'owner'))::uuid[])
 RETURNING id, created_at

@@ -1,9 +1,10 @@
 -- A child job of the ended items asked for. An item whose stored bytes are there still begins after them, else it begins
--- anew. No row: the caller has no such job in a living corpus. A row without a job_id: nothing of it is to be retried.
+-- anew. No row: the caller has no such job in a living corpus that it may write to. A row without a job_id: nothing of it is to be retried.
 WITH parent AS (
     SELECT j.id, j.caller_id, j.corpus_id, x.chunking_fp
     FROM cixml.jobs j
     JOIN cixml.corpora c ON c.id = j.corpus_id AND c.deleted_at IS NULL
+        AND c.id = ANY ((SELECT cixml.corpora_as('writer', 'owner'))::uuid[])
     JOIN cixml.index_versions x ON x.corpus_id = j.corpus_id AND x.state = 'serving'
     WHERE j.id = %(parent_id)s AND j.caller_id = %(caller_id)s
 ), chosen AS MATERIALIZED (

@@ -2,4 +2,4 @@ SELECT v.id, v.corpus_id, v.chunking_fp, v.relation, v.kind, v.ef_search, m.name
 FROM cixml.corpora c
 JOIN cixml.index_versions v ON v.corpus_id = c.id AND v.state = 'serving'
 JOIN cixml.models m ON m.id = v.model_id
-WHERE c.owner = cixml.caller() AND c.name = %(name)s AND c.deleted_at IS NULL
+WHERE c.owner = %(owner)s AND c.name = %(name)s AND c.deleted_at IS NULL
