@@ -57,6 +57,19 @@ JOB: list[JsonValue] = [
             "cancelled": 0,
         },
         "progress": 0.69,
+        "eta_seconds": 41,
+        "queue": {"ahead_of_you": 12, "your_share": 0.5},
+        "waiting": [{"reason": "queue", "items": 10, "next_attempt_at": None}],
+        "runs": [
+            {
+                "run_id": "7f1c6d7e-3f6c-4b7e-9a53-0b8b5a1d2c3e",
+                "partition": "product-docs-5b1e2d4f",
+                "state": "running",
+                "items": 42,
+                "started_at": _TIME,
+                "finished_at": None,
+            }
+        ],
         "usage": {
             "pages": 37,
             "bytes": 1840211,
@@ -67,6 +80,7 @@ JOB: list[JsonValue] = [
         "links": {
             "self": f"/v1/jobs/{_JOB_ID}",
             "items": f"/v1/jobs/{_JOB_ID}/items",
+            "events": f"/v1/jobs/{_JOB_ID}/events",
             "cancel": f"/v1/jobs/{_JOB_ID}/cancel",
             "retry": f"/v1/jobs/{_JOB_ID}/retry",
         },

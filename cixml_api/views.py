@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from cixml_api import schemas
 from resources.identifiers import Prefix, public_id
 from resources.postgres.corpora import CorpusSummary
 from resources.postgres.documents import LiveDocument
+from resources.postgres.job_progress import JobOutlook
 from resources.postgres.jobs import JobItem, JobSummary
 from resources.postgres.search import Hit
 from resources.types import ItemStatus, JobStatus, Stage
@@ -35,7 +37,8 @@ def started(job_id: UUID) -> dict[str, str]:
     return {"Location": job_path(job_id), "Retry-After": RETRY_SECONDS}
 
 
-def job(row: JobSummary) -> schemas.Job:
+def job(row: JobSummary, outlook: JobOutlook | None = None) -> schemas.Job:
+    """Return the answer; without an outlook it says nothing of the queue."""
     finished = row.indexed + row.unchanged + row.skipped + row.failed + row.cancelled
     return schemas.Job(
         id=public_id(Prefix.JOB, row.id),
@@ -63,6 +66,10 @@ def job(row: JobSummary) -> schemas.Job:
             cancelled=row.cancelled,
         ),
         progress=round(finished / row.total, 4) if row.total else 1.0,
+        eta_seconds=math.ceil(outlook.eta_seconds) if outlook and outlook.eta_seconds is not None else None,
+        queue=_queue(outlook),
+        waiting=[schemas.Waiting.model_validate(each) for each in outlook.waiting] if outlook else [],
+        runs=[schemas.Run.model_validate(each) for each in outlook.runs] if outlook else [],
         usage=schemas.Usage(
             pages=row.pages,
             bytes=row.bytes,
@@ -74,9 +81,17 @@ def job(row: JobSummary) -> schemas.Job:
     )
 
 
+def _queue(outlook: JobOutlook | None) -> schemas.QueuePlace | None:
+    if outlook is None or outlook.your_share is None:
+        return None
+    return schemas.QueuePlace(ahead_of_you=outlook.ahead_of_you, your_share=round(outlook.your_share, 4))
+
+
 def _links(job_id: UUID) -> schemas.JobLinks:
     own = job_path(job_id)
-    return schemas.JobLinks(self=own, items=f"{own}/items", cancel=f"{own}/cancel", retry=f"{own}/retry")
+    return schemas.JobLinks(
+        self=own, items=f"{own}/items", events=f"{own}/events", cancel=f"{own}/cancel", retry=f"{own}/retry"
+    )
 
 
 def item(row: JobItem) -> schemas.Item:

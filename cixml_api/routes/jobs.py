@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from pydantic import AwareDatetime, TypeAdapter
@@ -17,6 +18,7 @@ from cixml_api.bodies import body_of
 from cixml_api.dependencies import AnyServices, Caller, Services
 from cixml_api.errors import RANGE, URL, VALUE, FieldProblem, InvalidFieldsError
 from cixml_api.idempotency import IdempotencyKey
+from cixml_api.long_poll import tag_of, wait_for_change, wait_seconds
 from cixml_api.openapi import problems, request_body
 from cixml_api.pagination import Cursor, Limit, decode_cursor, encode_cursor, page, split
 from resources import fail_points
@@ -24,8 +26,10 @@ from resources.errors import ConfigurationError, ForbiddenError, InvalidUrlError
 from resources.identifiers import Prefix, parse_public_id
 from resources.postgres.callers import ensure_caller
 from resources.postgres.corpora import CorpusKey, ensure_corpus, get_access
+from resources.postgres.job_progress import job_outlook
 from resources.postgres.jobs import (
     InsertedJob,
+    ItemFilter,
     JobFilter,
     JobSummary,
     NewItem,
@@ -38,7 +42,7 @@ from resources.postgres.jobs import (
 )
 from resources.postgres.pool import caller_transaction, connected
 from resources.postgres.quotas import admit
-from resources.types import CallerContext, ItemStatus, JobStatus
+from resources.types import CallerContext, ItemStatus, JobStatus, Stage
 from resources.web.urls import parse_url
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -46,7 +50,8 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 _JOB_PLACE = TypeAdapter(tuple[Literal["-created_at", "created_at"], AwareDatetime, UUID])
 _ITEM_PLACE = TypeAdapter(tuple[Literal["ordinal"], int])
 
-Statuses = Annotated[str | None, Query(max_length=200, description="states, separated by commas")]
+Several = Annotated[str | None, Query(max_length=500, description="one or several, separated by commas")]
+Moment = Annotated[AwareDatetime | None, Query(description="RFC 3339, with its zone")]
 
 
 @router.post(
@@ -178,15 +183,21 @@ async def read_jobs(
     request: Request,
     caller: Caller,
     services: AnyServices,
-    status: Statuses = None,
+    status: Several = None,
     corpus: Annotated[str | None, Query(max_length=63)] = None,
-    created_after: Annotated[AwareDatetime | None, Query(description="RFC 3339, with its zone")] = None,
+    created_after: Moment = None,
+    created_before: Moment = None,
     order: Literal["-created_at", "created_at"] = "-created_at",
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """List the caller's jobs, newest first unless asked otherwise."""
-    where = JobFilter(statuses=_states(status, JobStatus), corpus=_plain(corpus), created_after=created_after)
+    where = JobFilter(
+        statuses=_several("status", status, JobStatus),
+        corpus=_plain("corpus", corpus),
+        created_after=created_after,
+        created_before=created_before,
+    )
     after = _job_place(cursor, order)
     async with connected(services.pool) as connection:
         rows = await list_jobs(
@@ -215,22 +226,22 @@ def _job_place(cursor: str | None, order: str) -> tuple[datetime, UUID] | None:
     return place[1], place[2]
 
 
-def _states(given: str | None, known: type[JobStatus] | type[ItemStatus]) -> list[str] | None:
-    """Return the states of a filter. Raises InvalidFieldsError for one that is none."""
+def _several(name: str, given: str | None, known: type[StrEnum]) -> list[str] | None:
+    """Return the values of a filter. Raises InvalidFieldsError for one that is none."""
     if given is None:
         return None
-    states = [state.strip() for state in given.split(",")]
-    unknown = [state for state in states if state not in set(known)]
+    values = [value.strip() for value in given.split(",")]
+    unknown = [value for value in values if value not in set(known)]
     if unknown:
-        detail = f"{unknown[0]!r} is no state: use {', '.join(known)}"
-        raise InvalidFieldsError([FieldProblem(pointer="/status", number=VALUE, detail=detail)])
-    return states
+        detail = f"{unknown[0]!r} is none of its values: use {', '.join(known)}"
+        raise InvalidFieldsError([FieldProblem(pointer=f"/{name}", number=VALUE, detail=detail)])
+    return values
 
 
-def _plain(text: str | None) -> str | None:
+def _plain(name: str, text: str | None) -> str | None:
     """Refuse a NUL, which Postgres takes for an error of ours."""
     if text and "\0" in text:
-        raise InvalidFieldsError([FieldProblem(pointer="/corpus", number=VALUE, detail="a name holds no NUL")])
+        raise InvalidFieldsError([FieldProblem(pointer=f"/{name}", number=VALUE, detail="it holds no NUL")])
     return text
 
 
@@ -238,21 +249,41 @@ def _plain(text: str | None) -> str | None:
     "/{job_id}",
     operation_id="job_read",
     response_model=schemas.Job,
-    responses={304: {"description": "Not changed"}, **problems("job_read", 404)},
+    responses={304: {"description": "Not changed"}, **problems("job_read", 404, 422)},
     summary="Read one job",
 )
-async def read_one(request: Request, caller: Caller, services: AnyServices, job_id: str) -> Response:
-    """Return a job with its items counted by state. `ETag` is its version: `If-None-Match` is answered by 304."""
+async def read_one(
+    request: Request,
+    caller: Caller,
+    services: AnyServices,
+    job_id: str,
+    if_none_match: Annotated[str | None, Header(max_length=500, description="the `ETag` that is known")] = None,
+    prefer: Annotated[str | None, Header(max_length=500, description="`wait=30` waits for a change")] = None,
+) -> Response:
+    """Return a job with its items counted by state, what is ahead of it and why it waits.
+
+    `ETag` is the job's version, which grows when the job or one of its items changes its state for good:
+    `If-None-Match` is answered by 304. With `Prefer: wait=30` beside it the answer comes with the next change, or after
+    so many seconds (30 at most) as 304.
+    """
     key = parse_public_id(Prefix.JOB, job_id)
+    headers: dict[str, str] = {}
+    if if_none_match is not None:
+        seconds = wait_seconds(prefer)
+        if seconds is not None:
+            headers["Preference-Applied"] = f"wait={seconds}"
+        known = await wait_for_change(request, services.pool, caller.caller_id, key, if_none_match, seconds or 0)
+        if known is not None:
+            return Response(status_code=304, headers=headers | {"ETag": known})
     async with connected(services.pool) as connection:
         row = await get_job(connection, caller_id=caller.caller_id, job_id=key)
+        outlook = await job_outlook(connection, caller_id=caller.caller_id, job_id=key)
     if row is None:
         raise NotFoundError
-    tag = f'W/"{row.version}"'
-    if tag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers={"ETag": tag})
-    headers = {"ETag": tag} if JobStatus(row.status).is_terminal else {"ETag": tag, "Retry-After": views.RETRY_SECONDS}
-    return views.answer(views.job(row), headers=headers)
+    headers["ETag"] = tag_of(row.version)
+    if not JobStatus(row.status).is_terminal:
+        headers["Retry-After"] = views.RETRY_SECONDS
+    return views.answer(views.job(row, outlook), headers=headers)
 
 
 @router.get(
@@ -267,23 +298,29 @@ async def read_items(
     caller: Caller,
     services: AnyServices,
     job_id: str,
-    status: Statuses = None,
+    status: Several = None,
+    failed_stage: Several = None,
+    code: Several = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """List the URLs of a job in the order they were given, each with its own state and error."""
     key = parse_public_id(Prefix.JOB, job_id)
-    statuses = _states(status, ItemStatus)
+    where = ItemFilter(
+        statuses=_several("status", status, ItemStatus),
+        failed_stages=_several("failed_stage", failed_stage, Stage),
+        codes=[each.strip() for each in code.split(",")] if _plain("code", code) and code else None,
+    )
     place = decode_cursor(cursor, _ITEM_PLACE)
     async with connected(services.pool) as connection:
-        total = await count_job_items(connection, caller_id=caller.caller_id, job_id=key, statuses=statuses)
+        total = await count_job_items(connection, caller_id=caller.caller_id, job_id=key, where=where)
         if total is None:
             raise NotFoundError
         rows = await list_job_items(
             connection,
             caller_id=caller.caller_id,
             job_id=key,
-            statuses=statuses,
+            where=where,
             after_ordinal=place[1] if place else -1,
             limit=limit + 1,
         )

@@ -42,9 +42,12 @@ from cixml_api.schemas.jobs import (
     JobLinks,
     JobList,
     JobRequest,
+    QueuePlace,
     RetryRequest,
+    Run,
     UrlEntry,
     Usage,
+    Waiting,
 )
 from cixml_api.schemas.limits import Allowance, Quota
 from cixml_api.schemas.search import (
@@ -100,11 +103,13 @@ __all__ = [
     "ProblemField",
     "QueryRecord",
     "QueueHealth",
+    "QueuePlace",
     "Quota",
     "Ready",
     "Request",
     "RetryRequest",
     "Role",
+    "Run",
     "Scores",
     "SearchAnswer",
     "SearchRequest",
@@ -112,4 +117,5 @@ __all__ = [
     "TookMilliseconds",
     "UrlEntry",
     "Usage",
+    "Waiting",
 ]

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Discriminator, Field, JsonValue, Tag, field_val
 
 from cixml_api import examples
 from cixml_api.schemas.common import CORPUS_ADDRESS, MOST_METADATA_BYTES, Answer, ErrorRecord, ListMetadata, Request
-from resources.types import ItemStatus, JobStatus, Stage
+from resources.types import BatchState, ItemStatus, JobStatus, Stage
 
 MOST_RETRIED = 10_000
 
@@ -85,11 +85,41 @@ class Usage(Answer):
     cached_tokens: int
 
 
+class QueuePlace(Answer):
+    """Where a job stands in the queue that all callers share fairly.
+
+    `ahead_of_you` items of all callers begin before the job's next one; `your_share` of the work is the caller's.
+    """
+
+    ahead_of_you: int | None = Field(description="null where the caller's own queue is too long to tell")
+    your_share: float
+
+
+class Waiting(Answer):
+    """Why items wait: `queue` (for their turn), `no_worker`, or what an item's `waiting_reason` says."""
+
+    reason: str
+    items: int
+    next_attempt_at: datetime | None = Field(description="when the first of them is tried again")
+
+
+class Run(Answer):
+    """A run of the pipeline that took items of this job last; `state` is that of its batch."""
+
+    run_id: str
+    partition: str
+    state: BatchState
+    items: int
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
 class JobLinks(Answer):
     """Where the job is read, and where it is acted on (`cancel` and `retry` take a POST)."""
 
     self: str
     items: str
+    events: str
     cancel: str
     retry: str
 
@@ -113,6 +143,12 @@ class Job(Answer):
     cancel_requested: bool
     items: ItemCounts
     progress: float = Field(ge=0, le=1)
+    eta_seconds: int | None = Field(description="from the recent pace and what is ahead; null when it is not known")
+    queue: QueuePlace | None = Field(
+        description="of an open job; told by `GET /v1/jobs/{id}` alone, like `eta_seconds`"
+    )
+    waiting: list[Waiting] = Field(description="told by `GET /v1/jobs/{id}` alone")
+    runs: list[Run] = Field(description="the last 20; told by `GET /v1/jobs/{id}` alone")
     usage: Usage
     links: JobLinks
 

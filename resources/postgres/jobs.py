@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -74,6 +74,16 @@ class JobFilter:
     statuses: list[str] | None = None
     corpus: str | None = None
     created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemFilter:
+    """Which items a list holds; None does not filter."""
+
+    statuses: list[str] | None = None
+    failed_stages: list[str] | None = None
+    codes: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +117,7 @@ class JobItem:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    ended_version: int | None
 
 
 async def submit_job(
@@ -172,13 +183,13 @@ async def list_jobs(
     """Return the caller's jobs that come after the place `after` in the order asked for."""
     after_time, after_id = after or (None, None)
     statement = query("list_jobs_newest_first" if newest_first else "list_jobs_oldest_first")
-    parameters = _filter(where) | {"after_time": after_time, "after_id": after_id, "limit": limit}
+    parameters = asdict(where) | {"after_time": after_time, "after_id": after_id, "limit": limit}
     return await fetch_as(connection, caller_id, statement, parameters, rows=class_row(JobSummary))
 
 
 async def count_jobs(connection: AsyncConnection[TupleRow], *, caller_id: str, where: JobFilter) -> int:
     """Count the caller's jobs that pass the filter, up to COUNT_CAP."""
-    parameters = _filter(where) | {"cap": COUNT_CAP}
+    parameters = asdict(where) | {"cap": COUNT_CAP}
     found = await fetch_as(connection, caller_id, query("count_jobs"), parameters, rows=scalar_row)
     return int(found[0])
 
@@ -188,23 +199,19 @@ async def list_job_items(
     *,
     caller_id: str,
     job_id: UUID,
-    statuses: list[str] | None,
+    where: ItemFilter,
     after_ordinal: int,
     limit: int,
 ) -> list[JobItem]:
     """Return items of a job in the order they were given."""
-    parameters = {"job_id": job_id, "statuses": statuses, "after_ordinal": after_ordinal, "limit": limit}
+    parameters = asdict(where) | {"job_id": job_id, "after_ordinal": after_ordinal, "limit": limit}
     return await fetch_as(connection, caller_id, query("list_job_items"), parameters, rows=class_row(JobItem))
 
 
 async def count_job_items(
-    connection: AsyncConnection[TupleRow], *, caller_id: str, job_id: UUID, statuses: list[str] | None
+    connection: AsyncConnection[TupleRow], *, caller_id: str, job_id: UUID, where: ItemFilter
 ) -> int | None:
     """Count a job's items; None when the caller has no such job."""
-    parameters = {"job_id": job_id, "statuses": statuses}
+    parameters = asdict(where) | {"job_id": job_id}
     found = await fetch_as(connection, caller_id, query("count_job_items"), parameters, rows=scalar_row)
     return found[0] if found else None
-
-
-def _filter(where: JobFilter) -> dict[str, object]:
-    return {"statuses": where.statuses, "corpus": where.corpus, "created_after": where.created_after}

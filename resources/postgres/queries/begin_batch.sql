@@ -7,7 +7,7 @@ WITH begun AS (
     RETURNING id
 ), tried AS (
     UPDATE cixml.job_items i
-    SET status = start_stage, attempts = attempts + 1, started_at = coalesce(started_at, now()),
+    SET status = start_stage, batch_id = b.id, attempts = attempts + 1, started_at = coalesce(started_at, now()),
         waiting_reason = NULL, next_attempt_at = NULL
     FROM cixml.leases l, begun b
     WHERE l.batch_id = b.id AND i.id = l.item_id AND i.finished_at IS NULL

@@ -4,5 +4,6 @@ SELECT count(*) FROM (
     WHERE (%(statuses)s::text[] IS NULL OR j.status = ANY (%(statuses)s))
       AND (%(corpus)s::text IS NULL OR j.corpus_id IN (SELECT id FROM cixml.corpora WHERE name = %(corpus)s))
       AND (%(created_after)s::timestamptz IS NULL OR j.created_at > %(created_after)s)
+      AND (%(created_before)s::timestamptz IS NULL OR j.created_at < %(created_before)s)
     LIMIT %(cap)s
 ) found

@@ -18,9 +18,9 @@ WITH ending AS (
         document_id = coalesce(e.document_id, i.document_id),
         chunks_added = coalesce(e.chunks_added, 0), chunks_kept = coalesce(e.chunks_kept, 0),
         chunks_removed = coalesce(e.chunks_removed, 0), embedding_tokens = coalesce(e.embedding_tokens, 0),
-        cached_tokens = coalesce(e.cached_tokens, 0)
-    FROM ending e JOIN freed f ON f.item_id = e.item_id
-    WHERE i.id = e.item_id AND i.finished_at IS NULL
+        cached_tokens = coalesce(e.cached_tokens, 0), ended_version = j.version + 1
+    FROM ending e JOIN freed f ON f.item_id = e.item_id, cixml.jobs j
+    WHERE i.id = e.item_id AND j.id = i.job_id AND i.finished_at IS NULL
     RETURNING i.id, i.job_id, i.status, i.failed_stage, i.error, i.created_at
 ), tally AS (
     SELECT job_id, count(*) AS ended, count(*) FILTER (WHERE status = 'failed') AS failed,

@@ -8,11 +8,12 @@ WITH given AS MATERIALIZED (
     FROM given
 ), items AS (
     INSERT INTO cixml.job_items (id, job_id, caller_id, corpus_id, ordinal, url, url_key, host, external_id, metadata,
-                                 status, duplicate_of, finished_at)
+                                 status, duplicate_of, finished_at, ended_version)
     SELECT m.id, j.id, j.caller_id, j.corpus_id, m.position - 1, m.url, m.url_key, m.host, m.external_id, m.metadata,
            CASE WHEN m.id = m.first_id THEN 'queued' ELSE 'skipped' END,
            nullif(m.first_id, m.id),
-           CASE WHEN m.id <> m.first_id THEN now() END
+           CASE WHEN m.id <> m.first_id THEN now() END,
+           CASE WHEN m.id <> m.first_id THEN j.version END
     FROM marked m, cixml.jobs j
     WHERE j.id = %(job_id)s
     ORDER BY m.position

@@ -7,6 +7,7 @@ FROM (
     WHERE (%(statuses)s::text[] IS NULL OR j.status = ANY (%(statuses)s))
       AND (%(corpus)s::text IS NULL OR j.corpus_id IN (SELECT id FROM cixml.corpora WHERE name = %(corpus)s))
       AND (%(created_after)s::timestamptz IS NULL OR j.created_at > %(created_after)s)
+      AND (%(created_before)s::timestamptz IS NULL OR j.created_at < %(created_before)s)
       AND (%(after_id)s::uuid IS NULL OR (j.created_at, j.id) > (%(after_time)s, %(after_id)s))
     ORDER BY j.created_at, j.id
     LIMIT %(limit)s

@@ -21,9 +21,9 @@ WITH due AS (
     RETURNING id
 ), items AS (
     INSERT INTO cixml.job_items (job_id, caller_id, corpus_id, ordinal, url, url_key, host, external_id, metadata, status,
-        attempts, started_at)
-    SELECT j.id, owner, %(corpus_id)s, ordinal, url, url_key, host, external_id, metadata, 'scraping', 1, now()
-    FROM due, job j
+        attempts, batch_id, started_at)
+    SELECT j.id, owner, %(corpus_id)s, ordinal, url, url_key, host, external_id, metadata, 'scraping', 1, b.id, now()
+    FROM due, job j, batch b
     RETURNING id, url_key, caller_id
 ), leased AS (
     INSERT INTO cixml.leases (corpus_id, url_key, work, batch_id, item_id, caller_id)
