@@ -141,3 +141,4 @@ def _clear_up(work: RunWork, corpus_id: UUID) -> None:
         while goes_on:
             with database.transaction() as connection:
                 goes_on = promotions.clear_slice(connection, corpus_id=corpus_id, leftover=leftover)
+            progress.mark()

@@ -20,6 +20,13 @@ CONNECT_TIMEOUT_SECONDS = 5
 IDLE_TRANSACTION_SECONDS = 60
 OUTAGES = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
 """No answer, no room (class 53), a shutdown (57P01 to 57P03), or a server that only reads since a failover (25006)."""
+LIMITS = (
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+    psycopg.errors.TooManyColumns,
+    psycopg.errors.TooManyArguments,
+)
+"""Class 54, which psycopg files under OperationalError: no outage. The same write fails again, so a try is counted."""
 logger = logging.getLogger("cixml.postgres")
 
 
@@ -49,6 +56,8 @@ class Database:
             connection = self._ready()
             with connection.transaction():
                 yield connection
+        except LIMITS:
+            raise
         except OUTAGES as error:
             self.close()
             raise outage(error) from error
@@ -58,6 +67,8 @@ class Database:
         """Hand out the connection outside a transaction (LISTEN, one statement). Raises DatabaseUnavailableError."""
         try:
             yield self._ready()
+        except LIMITS:
+            raise
         except OUTAGES as error:
             self.close()
             raise outage(error) from error

@@ -38,14 +38,13 @@ def parse_url(text: str, *, base: str | None = None) -> ParsedUrl:
     _check_parts(url)
     url.hash = ""
     href = str(url.href)
-    if len(href) > MAX_URL_CHARACTERS:
-        raise InvalidUrlError(f"the URL has {len(href)} characters when encoded: at most {MAX_URL_CHARACTERS}")
+    key = normalize_escapes(href)  # may be longer: a lone '%' becomes three characters
+    if (length := max(len(href), len(key))) > MAX_URL_CHARACTERS:
+        raise InvalidUrlError(f"the URL has {length} characters when encoded: at most {MAX_URL_CHARACTERS}")
     scheme = str(url.protocol).rstrip(":")
     port = int(url.port) if url.port else _DEFAULT_PORTS[scheme]
     host = str(url.hostname).strip("[]")
-    return ParsedUrl(
-        href=href, key=normalize_escapes(href), host=host, port=port, scheme=scheme, origin=str(url.origin)
-    )
+    return ParsedUrl(href=href, key=key, host=host, port=port, scheme=scheme, origin=str(url.origin))
 
 
 def normalize_escapes(text: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from resources.errors import LeaseLostError
 from resources.orchestration.lease import give_up
-from resources.postgres import batches, chunks, items, pages
+from resources.postgres import batches, chunks, claims, items, pages
 from resources.postgres.database import Database as PipelineDatabase
 from resources.postgres.items import ItemEnd
 from resources.settings import PipelineSettings
@@ -308,6 +308,47 @@ def test_a_corpus_of_a_changed_model_waits(owner: psycopg.Connection[Any], pipel
     make_job(owner, "https://example.com/a")
     owner.execute("UPDATE cixml.models SET is_enabled = false")
     assert claim_all(pipeline) == []
+
+
+def test_an_item_that_nobody_can_work_on_takes_no_runs_turn(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase
+) -> None:
+    make_worker(owner)
+    make_job(owner, "https://example.com/a")
+    (batch,) = claim_all(pipeline)
+    make_job(owner, "https://example.com/b", caller="c_b")
+
+    def others_wait() -> bool:
+        with pipeline.transaction() as connection:
+            return batches.others_wait(connection, batch_id=batch.batch_id)
+
+    assert others_wait()
+    owner.execute("UPDATE cixml.models SET is_enabled = false")
+    assert not others_wait()
+    owner.execute("UPDATE cixml.models SET is_enabled = true")
+    owner.execute("INSERT INTO cixml.hosts VALUES ('example.com', now() + interval '1 minute', 'http_429')")
+    assert not others_wait()
+
+
+def test_a_run_with_several_backfill_batches_holds_one_slot(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase
+) -> None:
+    make_worker(owner, slots=4)
+    corpus_id = make_job(owner, "https://example.com/a").corpus_id
+    for run_id in ("one", "one", "two"):
+        owner.execute(
+            "INSERT INTO cixml.batches (kind, corpus_id, run_id, state, items, lease_until) "
+            "VALUES ('backfill', %s, %s, 'running', 1, now() + interval '1 minute')",
+            [corpus_id, run_id],
+        )
+    with pipeline.transaction() as connection:
+        assert claims.capacity(connection, small_batch_items=10).slots == 2
+
+
+def test_a_write_over_a_limit_of_the_server_is_no_outage(pipeline: PipelineDatabase) -> None:
+    too_large = b"DO $$ BEGIN RAISE EXCEPTION 'row is too big' USING ERRCODE = '54000'; END $$"
+    with pytest.raises(psycopg.errors.ProgramLimitExceeded), pipeline.transaction() as connection:
+        connection.execute(too_large)
 
 
 def test_a_refresh_leaves_out_what_is_queued(owner: psycopg.Connection[Any], pipeline: PipelineDatabase) -> None:

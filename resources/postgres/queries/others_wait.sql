@@ -18,4 +18,6 @@ SELECT EXISTS (
       AND NOT EXISTS (SELECT 1 FROM cixml.hosts h WHERE h.host = q.host AND h.not_before > now())
       AND NOT EXISTS (SELECT 1 FROM cixml.leases l
                       WHERE l.corpus_id = q.corpus_id AND l.url_key = q.url_key AND l.work = 'ingest')
+      AND EXISTS (SELECT 1 FROM cixml.index_versions v JOIN cixml.models m ON m.id = v.model_id
+                  WHERE v.corpus_id = q.corpus_id AND v.state = 'serving' AND m.is_enabled)
 )

@@ -97,3 +97,8 @@ def test_key_is_stable(path: str) -> None:
 @given(st.text(max_size=60))
 def test_normalizing_escapes_twice_changes_nothing(text: str) -> None:
     assert normalize_escapes(normalize_escapes(text)) == normalize_escapes(text)
+
+
+def test_a_url_that_grows_beyond_the_limit_when_normalised_is_refused() -> None:
+    with pytest.raises(InvalidUrlError, match="characters when encoded"):
+        parse_url("https://example.com/" + "%z" * 900)
