@@ -78,10 +78,10 @@ async def get_known(
     except UnauthenticatedError:
         state.access = access
         raise
-    access.caller_id = caller.caller_id
-    state.access = access
     state.count = await gate.admit(caller)
     refuse_excess(state.count)
+    access.caller_id = caller.caller_id
+    state.access = access
     state.auth_seconds = time.perf_counter() - started
     return caller
 

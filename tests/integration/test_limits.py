@@ -63,6 +63,8 @@ async def test_of_a_hundred_requests_at_once_over_two_processes_exactly_the_allo
         other = await apis[0].get("/v1/jobs", key=BOB)
         assert (other.status_code, other.headers["ratelimit"]) == (200, '"requests-per-minute";r=29;t=60')
         assert "ratelimit" not in (await apis[0].client.get("/livez")).headers
+    with psycopg.connect(database.pipeline_url) as pipeline:  # what was refused did not get as far as the record
+        assert pipeline.execute("SELECT status, count(*) FROM cixml.audit GROUP BY 1").fetchall() == [(200, 31)]
 
 
 async def test_every_answer_to_a_caller_says_where_it_stands(database: Database, tmp_path: Path) -> None:  # noqa: F811

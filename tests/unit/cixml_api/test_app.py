@@ -195,6 +195,8 @@ async def test_the_examples_are_of_the_shape_they_show() -> None:
         schemas.SearchRequest,
         schemas.Job,
         schemas.Item,
+        schemas.AuditEntry,
+        schemas.Quota,
         schemas.Corpus,
         schemas.CorpusRequest,
         schemas.CorpusPatch,
