@@ -15,7 +15,18 @@ from cixml_api.access import Gate
 from cixml_api.audit import AuditLog
 from cixml_api.dependencies import Breaker, Services
 from cixml_api.middleware import RequestFrame
-from cixml_api.routes import audit, corpora, documents, health, job_actions, jobs, quota, search
+from cixml_api.routes import (
+    audit,
+    corpora,
+    documents,
+    fixed_names,
+    health,
+    job_actions,
+    job_events,
+    jobs,
+    quota,
+    search,
+)
 from cixml_api.searching import Embedder, Searcher, VectorCache
 from resources import fail_points
 from resources.cache.claims import RedisClaims
@@ -99,6 +110,8 @@ def create_app(
     for router in (
         jobs.router,
         job_actions.router,
+        job_events.router,
+        fixed_names.router,
         search.router,
         corpora.router,
         documents.router,

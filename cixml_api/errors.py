@@ -139,7 +139,8 @@ def answer_of(kind: type[errors.CixmlError]) -> Answer:
 def problem(scope: Scope, error: errors.CixmlError, answer: Answer | None = None) -> Response:
     """Return the answer to a request that failed with `error`."""
     answer = answer or answer_of(type(error))
-    family = f"cixml_{getattr(scope.get('route'), 'operation_id', None) or 'request_read'}"
+    operation = getattr(scope.get("route"), "operation_id", None) or "request_read"
+    family = f"cixml_{operation.partition('.')[0]}"
     state = scope.get("state", {})
     body: dict[str, object] = {
         "type": answer.type,

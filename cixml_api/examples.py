@@ -136,6 +136,16 @@ _INDEX_VERSION: JsonValue = {
     "created_at": _TIME,
     "state_changed_at": _TIME,
 }
+EVENTS = f"""event: item
+data: {{"id":"{_ITEM_ID}","status":"indexed"}}
+id: 17.3
+
+event: progress
+data: {{"version":17,"status":"running","progress":0.69}}
+id: 17
+
+"""
+
 CORPUS: list[JsonValue] = [
     {
         "name": "product-docs",

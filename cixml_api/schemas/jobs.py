@@ -153,6 +153,15 @@ class Job(Answer):
     links: JobLinks
 
 
+class JobProgress(Answer):
+    """What changes while a job runs: the data of a `progress` event."""
+
+    version: int
+    status: JobStatus
+    items: ItemCounts
+    progress: float = Field(ge=0, le=1)
+
+
 class JobList(Answer):
     content: list[Job]
     metadata: ListMetadata = Field(serialization_alias="_metadata")
