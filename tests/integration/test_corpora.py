@@ -182,6 +182,32 @@ async def test_a_grant_that_is_taken_ends_with_the_next_request(api: Api, rows: 
     assert (await api.send("DELETE", f"/v1/corpora/docs/grants/{BOBS}")).status_code == 204
 
 
+@pytest.mark.parametrize("loss", ["grant taken", "corpus deleted"])
+async def test_a_writer_keeps_its_jobs_when_the_corpus_is_seen_no_more(
+    api: Api, rows: psycopg.Connection[Any], loss: str
+) -> None:
+    await make(api)
+    await grant(api, "writer")
+    job = (await api.post("/v1/jobs", {"corpus": f"{ALICES}:docs", "urls": [PAGE]}, key=BOB)).json()
+    path = f"/v1/jobs/{job['id']}"
+    if loss == "grant taken":
+        await api.send("DELETE", f"/v1/corpora/docs/grants/{BOBS}")
+    else:
+        rows.execute("UPDATE cixml.corpora SET deleted_at = now()")
+
+    read = await api.get(path, key=BOB)
+    assert (read.status_code, read.json().get("corpus")) == (200, f"{ALICES}:docs")
+    assert [each["id"] for each in (await api.get("/v1/jobs", key=BOB)).json()["content"]] == [job["id"]]
+    assert len((await api.get(f"{path}/items", key=BOB)).json()["content"]) == 1
+    cancelled = await api.post(f"{path}/cancel", {}, key=BOB)
+    assert (cancelled.status_code, cancelled.json()["status"]) == (202, "cancelled")
+    assert rows.execute("SELECT FROM cixml.work_queue").fetchone() is None
+    assert (await api.post(f"{path}/retry", {}, key=BOB)).status_code == 404
+    again = await api.post("/v1/jobs", {"corpus": f"{ALICES}:docs", "urls": [PAGE]}, key=BOB)
+    assert again.status_code == 404
+    assert (await api.get(path)).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [

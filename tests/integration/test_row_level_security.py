@@ -256,3 +256,47 @@ def test_a_corpus_that_is_being_deleted_shows_nothing_of_what_is_in_it(
         for corpus_id in ("", alices_corpus):
             assert seen(login, name, caller=alice, corpus_id=corpus_id) == 0, name
     assert seen(login, "jobs", caller=alice) == 1
+
+
+def test_a_writer_that_may_only_read_by_now_adds_nothing_to_its_jobs(
+    alices_corpus: str,
+    login: psycopg.Connection[Any],
+    database: Database,  # noqa: F811
+) -> None:
+    alice, bob = caller_id_of(ALICE, PEPPER), caller_id_of(BOB, PEPPER)
+    with psycopg.connect(database.pipeline_url) as pipeline:
+        pipeline.execute("INSERT INTO cixml.callers VALUES (%s, 'service')", [bob])
+        pipeline.execute("INSERT INTO cixml.grants VALUES (%s, %s, 'reader')", [alices_corpus, bob])
+        job = pipeline.execute(
+            "INSERT INTO cixml.jobs (caller_id, corpus_id, items_total, items_open) VALUES (%s, %s, 1, 1) RETURNING id",
+            [bob, alices_corpus],
+        ).fetchone()
+        assert job
+        item = pipeline.execute(
+            "INSERT INTO cixml.job_items (job_id, caller_id, corpus_id, ordinal, url, url_key, host) "
+            "VALUES (%s, %s, %s, 0, 'u', 'u', 'h') RETURNING id",
+            [job[0], bob, alices_corpus],
+        ).fetchone()
+        assert item
+    login.execute("SELECT set_config('cixml.caller_id', %s, false)", [bob])
+    login.commit()
+    for statement, values in (
+        (
+            "INSERT INTO cixml.job_items (job_id, caller_id, corpus_id, ordinal, url, url_key, host) "
+            "VALUES (%s, %s, %s, 1, 'u', 'u', 'h')",
+            [job[0], bob, alices_corpus],
+        ),
+        (
+            "INSERT INTO cixml.work_queue (item_id, caller_id, corpus_id, url_key, host) VALUES (%s, %s, %s, 'u', 'h')",
+            [item[0], bob, alices_corpus],
+        ),
+        ("UPDATE cixml.jobs SET caller_id = %s", [alice]),
+        ("UPDATE cixml.jobs SET corpus_id = %s", [alices_corpus]),
+    ):
+        with pytest.raises(errors.InsufficientPrivilege), login.transaction():
+            login.execute(statement.encode(), values)
+    with login.transaction(force_rollback=True):
+        assert login.execute("UPDATE cixml.jobs SET status = 'cancelling'").rowcount == 1
+    assert login.execute("SELECT cixml.corpus_of_own_job(id) FROM cixml.jobs").fetchall() == [(f"{alice}:docs",)]
+    login.execute("SELECT set_config('cixml.caller_id', %s, false)", ["c_nobody"])
+    assert login.execute("SELECT cixml.corpus_of_own_job(%s)", [job[0]]).fetchone() == (None,)

@@ -1,5 +1,7 @@
+-- The caller may not see the corpus any more: its jobs stay.
 SELECT j.id, j.caller_id, j.parent_job_id,
-       CASE WHEN c.owner = j.caller_id THEN c.name ELSE c.owner || ':' || c.name END AS corpus,
+       coalesce(CASE WHEN c.owner = j.caller_id THEN c.name ELSE c.owner || ':' || c.name END,
+                cixml.corpus_of_own_job(j.id)) AS corpus,
        j.status, j.version, j.failed_stage, j.error, j.created_at, j.started_at,
        j.finished_at, n.*
 FROM (
@@ -12,7 +14,7 @@ FROM (
     ORDER BY j.created_at, j.id
     LIMIT %(limit)s
 ) j
-JOIN cixml.corpora c ON c.id = j.corpus_id
+LEFT JOIN cixml.corpora c ON c.id = j.corpus_id
 CROSS JOIN LATERAL (
     SELECT count(*) AS total,
            count(*) FILTER (WHERE i.status = 'queued') AS queued,
