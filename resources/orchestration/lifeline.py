@@ -15,6 +15,8 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import TickStatus
 
 from resources.errors import CixmlError, DatabaseUnavailableError
 from resources.orchestration import tags
@@ -29,8 +31,10 @@ from resources.types import BatchState
 
 LOCK_KEY = 0x6C6966656C696E65  # "lifeline"
 SWEEP_SECONDS = 30.0
-UNREQUESTED_SECONDS = 8.0
-"""A claim's run is asked for within a second; without one after so long, whoever claimed died in between."""
+UNREQUESTED_SHARE = 0.25
+"""A claim's run is asked for within a second; one without run or request after this share of its limit is lost."""
+NOTED_SECONDS = 120.0
+"""How long a request that a tick has noted may wait for its launch: a code server's restart, with room to spare."""
 UNCLAIMED_RUN_SECONDS = 300.0
 """A run of the UI or a backfill opens its batch in its first step: one without after so long has died before."""
 UNDER_WAY = [
@@ -39,6 +43,7 @@ UNDER_WAY = [
     DagsterRunStatus.STARTED,
     DagsterRunStatus.CANCELING,
 ]
+CUT_SHORT = (TickStatus.STARTED, TickStatus.FAILURE)
 BEGUN = (DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
 logger = logging.getLogger("cixml.lifeline")
 
@@ -83,15 +88,31 @@ class Lifeline:
     def lapse(self) -> None:
         """Let claims expire that have no run, or one that could not be launched: they hold the slots of others.
 
-        When the daemon dies, the sensors it was waiting for claim once more in the code server, for nobody.
+        When the daemon dies, the sensors it was waiting for claim once more in the code server, for nobody. But what a
+        tick has noted is launched as soon as the code server is back: such a claim keeps its time until then.
         """
+        dispatch = self._settings.dispatch_seconds
         with self._parts.database.transaction() as connection:
-            waiting = batches.claims_older_than(connection, seconds=UNREQUESTED_SECONDS)
-        for batch_id in waiting:
-            runs = self._instance.get_runs(RunsFilter(tags={tags.BATCH: str(batch_id)}))
-            if all(run.is_finished for run in runs):
-                with self._parts.database.transaction() as connection:
-                    batches.lapse(connection, batch_id=batch_id)
+            waiting = batches.claims_older_than(connection, seconds=UNREQUESTED_SHARE * dispatch)
+        if not waiting:
+            return
+        noted = self._noted_run_keys()  # before the look for runs: one that is made meanwhile is seen there
+        for claim in waiting:
+            runs = self._instance.get_runs(RunsFilter(tags={tags.BATCH: str(claim.batch_id)}))
+            with self._parts.database.transaction() as connection:
+                if str(claim.batch_id) in noted and claim.age_seconds < NOTED_SECONDS:
+                    batches.prolong_claim(connection, batch_id=claim.batch_id, seconds=dispatch)
+                elif all(run.is_finished for run in runs):
+                    batches.lapse(connection, batch_id=claim.batch_id)
+
+    def _noted_run_keys(self) -> set[str]:
+        """Return the run keys of requests that Dagster still launches: those of a sensor's last tick, cut short."""
+        found: set[str] = set()
+        for sensor in self._instance.all_instigator_state(instigator_type=InstigatorType.SENSOR):
+            for tick in self._instance.get_ticks(sensor.instigator_origin_id, sensor.selector_id, limit=1):
+                if tick.status in CUT_SHORT:
+                    found |= {request.run_key or "" for _, request in tick.unsubmitted_run_ids_with_requests}
+        return found
 
     def reap(self) -> list[ExpiredBatch]:
         """Give the items of expired batches back, a transaction each; return those batches."""

@@ -52,6 +52,14 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingClaim:
+    """A claimed batch whose run has not begun."""
+
+    batch_id: UUID
+    age_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenItem:
     """An item that its batch has not ended."""
 
@@ -138,10 +146,15 @@ def expired(connection: Connection[TupleRow]) -> ExpiredBatch | None:
         return cursor.execute(query("expired_batch")).fetchone()
 
 
-def claims_older_than(connection: Connection[TupleRow], *, seconds: float) -> list[UUID]:
+def claims_older_than(connection: Connection[TupleRow], *, seconds: float) -> list[WaitingClaim]:
     """Return the batches that were claimed so long ago and still wait for their run."""
-    rows = connection.execute(query("claims_older_than"), {"seconds": seconds}).fetchall()
-    return [batch_id for (batch_id,) in rows]
+    with connection.cursor(row_factory=class_row(WaitingClaim)) as cursor:
+        return cursor.execute(query("claims_older_than"), {"seconds": seconds}).fetchall()
+
+
+def prolong_claim(connection: Connection[TupleRow], *, batch_id: UUID, seconds: float) -> None:
+    """Let a claim wait for its run so long from now, at least."""
+    connection.execute(query("prolong_claim"), {"batch_id": batch_id, "seconds": seconds})
 
 
 def lapse(connection: Connection[TupleRow], *, batch_id: UUID) -> None:

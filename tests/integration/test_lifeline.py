@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,6 +13,20 @@ import dagster as dg
 import psycopg
 import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import (
+    GrpcServerCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    SensorInstigatorData,
+    TickData,
+    TickStatus,
+)
+from dagster_shared.error import SerializableErrorInfo
 
 from resources.orchestration import lifeline, tags
 from resources.orchestration.lifeline import Lifeline
@@ -29,8 +45,8 @@ def nothing() -> None:
 
 
 @pytest.fixture
-def instance() -> Iterator[DagsterInstance]:
-    with DagsterInstance.ephemeral() as found:
+def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
+    with DagsterInstance.local_temp(str(tmp_path)) as found:
         yield found
 
 
@@ -44,7 +60,6 @@ def owner(database: Database) -> Iterator[psycopg.Connection[Any]]:
 def rescuer(database: Database, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lifeline]:
     """A lifeline to which everything is old."""
     monkeypatch.setattr(lifeline, "UNCLAIMED_RUN_SECONDS", 0.0)
-    monkeypatch.setattr(lifeline, "UNREQUESTED_SECONDS", 0.0)
     settings = Settings.load(
         pipeline={"database_url": database.pipeline_url, "dispatch_seconds": 0.0},
         dagster={"database_url": database.pipeline_url.replace("postgresql://", DRIVER)},
@@ -143,6 +158,60 @@ def test_a_claim_whose_run_is_on_its_way_keeps_its_time(
     make_run(instance, DagsterRunStatus.STARTING, make_batch(owner, None, "claimed"))
     rescuer.lapse()
     assert rescuer.reap() == []
+
+
+@pytest.mark.parametrize("status", [TickStatus.STARTED, TickStatus.FAILURE])
+def test_a_claim_that_the_last_tick_has_noted_waits_for_its_launch(
+    rescuer: Lifeline, instance: DagsterInstance, owner: psycopg.Connection[Any], status: TickStatus
+) -> None:
+    """The code server is away between the tick's evaluation and the launch of what it asked for."""
+    noted, lost = (make_batch(owner, None, "claimed") for _ in range(2))
+    make_tick(instance, status, noted)
+    rescuer.lapse()
+    assert [batch.batch_id for batch in rescuer.reap()] == [lost]
+
+
+def test_a_claim_whose_tick_another_one_followed_lapses(
+    rescuer: Lifeline, instance: DagsterInstance, owner: psycopg.Connection[Any]
+) -> None:
+    batch_id = make_batch(owner, None, "claimed")
+    make_tick(instance, TickStatus.FAILURE, batch_id)
+    make_tick(instance, TickStatus.SKIPPED)
+    rescuer.lapse()
+    assert [batch.batch_id for batch in rescuer.reap()] == [batch_id]
+
+
+def test_a_noted_claim_does_not_wait_for_ever(
+    rescuer: Lifeline, instance: DagsterInstance, owner: psycopg.Connection[Any]
+) -> None:
+    """Somebody stopped the sensor in the UI: nobody launches what it had asked for."""
+    batch_id = make_batch(owner, None, "claimed")
+    owner.execute("UPDATE cixml.batches SET created_at = now() - interval '10 minutes' WHERE id = %s", [batch_id])
+    make_tick(instance, TickStatus.FAILURE, batch_id)
+    rescuer.lapse()
+    assert [batch.batch_id for batch in rescuer.reap()] == [batch_id]
+
+
+def make_tick(instance: DagsterInstance, status: TickStatus, *noted: UUID) -> None:
+    """Make a tick of one sensor that asked for the runs of batches, of which none is launched."""
+    location = GrpcServerCodeLocationOrigin(host="127.0.0.1", port=1)
+    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "repository"), "sensor")
+    state = InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, SensorInstigatorData())
+    if instance.get_instigator_state(origin.get_id(), state.selector_id) is None:
+        instance.add_instigator_state(state)
+    instance.create_tick(
+        TickData(
+            instigator_origin_id=origin.get_id(),
+            instigator_name="sensor",
+            instigator_type=InstigatorType.SENSOR,
+            status=status,
+            error=SerializableErrorInfo("UNAVAILABLE", [], None) if status is TickStatus.FAILURE else None,
+            timestamp=time.time(),
+            selector_id=state.selector_id,
+            run_requests=[dg.RunRequest(run_key=str(batch_id)) for batch_id in noted],
+            reserved_run_ids=[str(uuid4()) for _ in noted],
+        )
+    )
 
 
 def test_a_batch_that_runs_does_not_lapse(

@@ -32,12 +32,6 @@ SELECT DISTINCT i.attempts FROM cixml.job_items i JOIN cixml.corpora k ON k.id =
 WORKERS = "SELECT count(*) FROM cixml.workers WHERE seen_at > now() - interval '10 seconds' AND 'x' <> %s"
 
 
-BEGAN = """
-SELECT b.run_id FROM cixml.batches b JOIN cixml.corpora k ON k.id = b.corpus_id
-WHERE k.name = %s AND b.run_id IS NOT NULL AND b.state = 'done'
-"""
-
-
 @contextmanager
 def worker(stack: Stack, log: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run one more worker, as another machine would."""
@@ -96,11 +90,7 @@ def test_a_rolling_restart_loses_no_try_and_no_job(
             assert done["status"] == "succeeded", done
     assert values(owner, ATTEMPTS, "rolled") == [1]
     poll(lambda: not dagster_api.unfinished(corpus_prefix="rolled"), "the end of the runs", timeout_seconds=90)
-    # A run that nobody could begin while the code server was away is closed as failed; its batch cost no try.
-    began = set(values(owner, BEGAN, "rolled"))
-    runs = {run["runId"]: run["status"] for run in dagster_api.runs(corpus_prefix="rolled")}
-    assert {status for run_id, status in runs.items() if run_id in began} == {"SUCCESS"}
-    assert set(runs.values()) <= {"SUCCESS", "FAILURE"}
+    assert {run["status"] for run in dagster_api.runs(corpus_prefix="rolled")} == {"SUCCESS"}
 
 
 @pytest.mark.slow
