@@ -160,7 +160,7 @@ async def test_page_that_takes_too_long_dies_alone(
     with pytest.raises(ChunkingError) as caught:
         await slow
     assert (caught.value.code, caught.value.retryable) == ("extraction_failed", True)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 20
     while len(extractor.workers) < 2 and time.monotonic() < deadline:
         await asyncio.sleep(0.02)
     assert len(extractor.workers) == 2
