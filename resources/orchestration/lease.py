@@ -198,8 +198,10 @@ class Lease:
     def _drop_cancelled(self) -> None:
         """End the items whose jobs were cancelled, between two transactions of the run: they lock the same rows."""
         with self._heartbeat.session() as connection:
-            if not items.cancelled(connection, batch_id=self.batch.batch_id):
-                return
+            cancelled = items.cancelled(connection, batch_id=self.batch.batch_id)
+        if not cancelled:
+            return
+        self._dropped |= set(cancelled)  # before their end is visible: nothing of them is started after it
         if not self._writing.acquire(timeout=WRITE_WAIT_SECONDS):
             return  # the run is in the middle of a long one: the next beat tries again
         try:
@@ -207,7 +209,6 @@ class Lease:
                 ended = items.end_cancelled(connection, batch_id=self.batch.batch_id)
         finally:
             self._writing.release()
-        self._dropped |= {item.item_id for item in ended}
         observe(ended)
         logger.info("batch %s: %s items were cancelled", self.batch.batch_id, len(ended))
 
