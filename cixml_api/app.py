@@ -26,7 +26,9 @@ from cixml_api.routes import (
     jobs,
     quota,
     search,
+    usage,
 )
+from cixml_api.search_counts import SearchCounts
 from cixml_api.searching import Embedder, Searcher, VectorCache
 from resources import fail_points
 from resources.cache.claims import RedisClaims
@@ -50,7 +52,7 @@ TAGS = [
     {"name": "corpora", "description": "Make, share and delete what is searched."},
     {"name": "documents", "description": "What is stored."},
     {"name": "search", "description": "Ask it."},
-    {"name": "limits", "description": "What one may ask for."},
+    {"name": "limits", "description": "What one may ask for, and has used."},
     {"name": "operations", "description": "For operators' keys."},
     {"name": "health", "description": "For supervisors and operators; no key needed."},
 ]
@@ -77,13 +79,14 @@ def create_app(
     pool = create_pool(settings)
     redis = make_async_client(settings.redis_url.get_secret_value()) if settings.redis_url else None
     known = membership or build_membership(settings, redis)
-    log = AuditLog(pool)
+    log, counts = AuditLog(pool), SearchCounts(pool)
     services = Services(
         settings=settings,
         pool=pool,
         membership=known,
         gate=Gate(known, counts=RateLimits(redis), limits=settings.limits),
         audit=log,
+        search_counts=counts,
         searcher=Searcher(pool, embedder=embedding.embedder, cache=embedding.cache),
         new_index=new_index(settings, model),
         breakers=embedding.breakers,
@@ -101,6 +104,8 @@ def create_app(
             await pool.open(wait=False)
             stack.push_async_callback(log.close)
             log.start()
+            stack.push_async_callback(counts.close)
+            counts.start()
             yield
 
     app = FastAPI(
@@ -116,6 +121,7 @@ def create_app(
         corpora.router,
         documents.router,
         quota.router,
+        usage.router,
         audit.router,
         health.router,
     ):

@@ -15,13 +15,13 @@ from typing import Any
 from uuid import UUID
 
 from cixml_api.access import Access
+from cixml_api.every_second import EverySecond
 from resources.errors import DatabaseUnavailableError
 from resources.identifiers import new_uuid
 from resources.postgres.audit import AuditRecord, insert_audit
 from resources.postgres.pool import Pool, connected
 from resources.telemetry import metrics
 
-FLUSH_SECONDS = 1.0
 MOST_AT_ONCE = 1000
 MOST_WAITING = 20_000
 
@@ -36,7 +36,7 @@ class AuditLog:
         self._waiting: deque[AuditRecord] = deque()
         self._writing = asyncio.Lock()
         self._last_id = 0
-        self._task: asyncio.Task[None] | None = None
+        self._writer = EverySecond("audit record", self.flush)
 
     def add(self, access: Access, state: Mapping[str, Any], *, status: int) -> None:
         """Leave the record of a request that ended. Costs no wait."""
@@ -65,14 +65,11 @@ class AuditLog:
 
     def start(self) -> None:
         """Begin to write, on the running loop."""
-        self._task = asyncio.create_task(self._write_for_ever(), name="audit")
-        self._task.add_done_callback(_tell)
+        self._writer.start()
 
     async def close(self) -> None:
         """Write what is left and end."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await self._writer.stop()
         try:
             await self.flush()
         except DatabaseUnavailableError as error:
@@ -89,16 +86,3 @@ class AuditLog:
                 except BaseException:
                     self._waiting.extendleft(reversed(records))
                     raise
-
-    async def _write_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            try:
-                await self.flush()
-            except DatabaseUnavailableError as error:
-                _log.warning("%d audit records wait: %s", len(self._waiting), error)
-
-
-def _tell(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()):
-        _log.critical("the audit record is written no more: restart the API", exc_info=error)

@@ -12,6 +12,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 
 from cixml_api.access import Gate, access_of, refuse_excess
 from cixml_api.audit import AuditLog
+from cixml_api.search_counts import SearchCounts
 from cixml_api.searching import Searcher
 from resources.embedding.breaker import BreakerReport
 from resources.errors import ForbiddenError, UnauthenticatedError
@@ -40,6 +41,7 @@ class Services:
     membership: Membership
     gate: Gate
     audit: AuditLog
+    search_counts: SearchCounts
     searcher: Searcher
     new_index: NewIndex
     breakers: tuple[Breaker, ...]
@@ -101,5 +103,6 @@ async def get_operator(known: Annotated[CallerContext, Security(get_known)]) -> 
 
 
 AnyServices = Annotated[Services, Depends(get_services)]
+Known = Annotated[CallerContext, Security(get_known)]
 Caller = Annotated[CallerContext, Depends(get_caller)]
 Operator = Annotated[CallerContext, Depends(get_operator)]

@@ -224,3 +224,37 @@ QUOTA: list[JsonValue] = [
         "tokens_per_day": {"limit": None, "used": 391022, "reset_seconds": 52200.0},
     }
 ]
+
+_USED: dict[str, JsonValue] = {
+    "pages": 37,
+    "bytes": 1840211,
+    "chunks": 812,
+    "embedding_tokens": 391022,
+    "cached_tokens": 120400,
+    "searches": 0,
+}
+USAGE: list[JsonValue] = [
+    {
+        "from": "2026-11-01",
+        "to": "2026-12-01",
+        "total": _USED,
+        "content": [
+            {
+                "caller_id": None,
+                "corpus": "product-docs",
+                "model": None,
+                "operation": "index",
+                "day": None,
+                **_USED,
+            }
+        ],
+        "_metadata": {
+            "limit": 50,
+            "order": "corpus,operation",
+            "next": None,
+            "total_records": 1,
+            "total_is_exact": True,
+            "warnings": [],
+        },
+    }
+]

@@ -41,6 +41,16 @@ WRONG_LEDGER_ROWS = (
 UNION ALL (SELECT caller_id, chunk_hash, 'stray' FROM paid EXCEPT SELECT owner, chunk_hash, 'stray' FROM piece)
 """
 )
+WRONG_USAGE = """
+WITH counted AS (SELECT caller_id, sum(embedding_tokens) AS tokens, sum(pages) AS pages FROM cixml.usage
+                 WHERE operation = 'index' GROUP BY 1),
+     paid AS (SELECT caller_id, sum(tokens) AS tokens FROM cixml.usage_ledger GROUP BY 1),
+     ended AS (SELECT caller_id, count(*) FILTER (WHERE fetched_at IS NOT NULL AND http_status < 400) AS pages
+               FROM cixml.job_items WHERE finished_at IS NOT NULL AND status <> 'cancelled' GROUP BY 1)
+SELECT caller_id, c.tokens, p.tokens, c.pages, e.pages
+FROM counted c FULL JOIN paid p USING (caller_id) FULL JOIN ended e USING (caller_id)
+WHERE coalesce(c.tokens, 0) <> coalesce(p.tokens, 0) OR coalesce(c.pages, 0) <> coalesce(e.pages, 0)
+"""
 UNDER_WAY = """
 SELECT 'lease', batch_id::text FROM cixml.leases
 UNION ALL SELECT 'batch', id::text FROM cixml.batches WHERE finished_at IS NULL
@@ -83,6 +93,7 @@ class Books:
             "half visible": self.half_visible(),
             "vectors without a live chunk": self.ask(STRAY_VECTORS),
             "ledger": self.ask(WRONG_LEDGER_ROWS),
+            "usage": self.ask(WRONG_USAGE),
             "under way": self.ask(UNDER_WAY),
             "open runs": self.open_runs(),
         }

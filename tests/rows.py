@@ -11,7 +11,7 @@ import numpy.typing as npt
 import psycopg
 import pytest
 
-from resources.postgres import batches, chunks, claims, corpus_lock, items, pages, promotions, vectors
+from resources.postgres import batches, chunks, claims, corpus_lock, items, pages, promotions, usage, vectors
 from resources.postgres.chunks import ChunkedVersion
 from resources.postgres.database import Database as PipelineDatabase
 from resources.postgres.items import ItemEnd
@@ -91,9 +91,9 @@ def embed_and_flip(
         batches.fence(connection, batch_id=batch.batch_id, run_id=run_id)
         corpus_lock.share(connection, corpus_id=batch.corpus_id)
         serving = promotions.current(connection, batch.serving)
-        vectors.store(connection, corpus_id=batch.corpus_id, index=serving, vectors=new)
+        paid = vectors.store(connection, corpus_id=batch.corpus_id, index=serving, vectors=new)
         flipped = vectors.flip(connection, batch_id=batch.batch_id, index=serving, item_ids=item_ids)
-        return items.end(
+        ended = items.end(
             connection,
             batch_id=batch.batch_id,
             ends=[
@@ -107,6 +107,8 @@ def embed_and_flip(
                 for item in flipped
             ],
         )
+        usage.count_texts(connection, corpus_id=batch.corpus_id, model_id=serving.model_id, paid=paid)
+        return ended
 
 
 def index(pipeline: PipelineDatabase, body: bytes, *texts: str) -> list[items.EndedItem]:

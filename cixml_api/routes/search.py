@@ -35,8 +35,12 @@ async def search_corpus(
     body: Annotated[schemas.SearchRequest, Depends(body_of(schemas.SearchRequest))],
 ) -> Response:
     """Return the chunks nearest to the query, best first. Without its embedding server the answer is 503."""
+    corpus = corpus_key(caller, name)
     outcome = await services.searcher.search(
-        caller_id=caller.caller_id, corpus=corpus_key(caller, name), query=body.query, top_k=body.top_k
+        caller_id=caller.caller_id, corpus=corpus, query=body.query, top_k=body.top_k
+    )
+    services.search_counts.add(
+        caller_id=caller.caller_id, corpus=corpus, model=outcome.index.model, tokens=outcome.query.tokens
     )
     took = _took(outcome, auth_seconds=request.state.auth_seconds, started=request.state.started)
     metrics.search_duration_seconds.labels("vector", "total").observe(took.total / 1000)

@@ -60,6 +60,7 @@ from cixml_api.schemas.search import (
     SearchResult,
     TookMilliseconds,
 )
+from cixml_api.schemas.usage import UsageGroup, UsageNumbers, UsageReport
 
 __all__ = [
     "CALLER_ID",
@@ -119,5 +120,8 @@ __all__ = [
     "TookMilliseconds",
     "UrlEntry",
     "Usage",
+    "UsageGroup",
+    "UsageNumbers",
+    "UsageReport",
     "Waiting",
 ]

@@ -21,7 +21,7 @@ from resources.embedding.wire import MODEL_UNAVAILABLE, UNAUTHORIZED
 from resources.errors import BreakerOpenError, EmbeddingRejectedError, EmbeddingUnavailableError
 from resources.orchestration.lease import observe
 from resources.orchestration.streams import EmbeddedTexts, VectorStream
-from resources.postgres import corpus_lock, promotions, vectors
+from resources.postgres import corpus_lock, promotions, usage, vectors
 from resources.postgres.batches import IndexVersion
 from resources.postgres.items import EndedItem, ItemEnd
 from resources.postgres.vectors import FlippedItem, NewVector
@@ -92,12 +92,14 @@ class _Writer:
         if answer is None and not whole:
             return
         lease = self._stream.lease
+        corpus_id = lease.batch.corpus_id
         with lease.transaction() as connection:
-            corpus_lock.share(connection, corpus_id=lease.batch.corpus_id)
+            corpus_lock.share(connection, corpus_id=corpus_id)
             index = promotions.current(connection, self._stream.index)
-            if answer is not None:
-                vectors.store(connection, corpus_id=lease.batch.corpus_id, index=index, vectors=self._rows(answer))
+            rows = [] if answer is None else self._rows(answer)
+            paid = vectors.store(connection, corpus_id=corpus_id, index=index, vectors=rows)
             ended = self._end(connection, index, whole, failed or {})
+            usage.count_texts(connection, corpus_id=corpus_id, model_id=index.model_id, paid=paid)
             fail_points.reach(fail_points.VECTORS_COPIED)
         self._count(answer, ended)
 

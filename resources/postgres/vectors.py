@@ -39,10 +39,13 @@ class FlippedItem:
 
 def store(
     connection: Connection[TupleRow], *, corpus_id: UUID, index: IndexVersion, vectors: Sequence[NewVector]
-) -> None:
-    """Store vectors once per (corpus, hash), one ledger row per (caller, model, hash). Needs `register_vector`."""
+) -> dict[str, int]:
+    """Store vectors once per (corpus, hash), one ledger row per (caller, model, hash). Needs `register_vector`.
+
+    Returns the tokens of the new ledger rows by caller: `usage.count_texts` takes them at the end of the transaction.
+    """
     if not vectors:
-        return
+        return {}
     connection.execute(query("make_vector_stage"))
     with connection.cursor() as cursor:
         with cursor.copy(query("copy_vector_stage")) as copy:
@@ -51,6 +54,7 @@ def store(
                 copy.write_row((vector.chunk_hash, vector.caller_id, vector.token_count, HalfVector(vector.embedding)))
         cursor.execute(query_on("upsert_vectors", index.relation), {"corpus_id": corpus_id})
         cursor.execute(query("record_usage"), {"corpus_id": corpus_id, "model_id": index.model_id})
+        return dict(cursor.fetchall())
 
 
 def flip(

@@ -52,6 +52,11 @@ async def alices_corpus(api: Api, database: Database) -> str:  # noqa: F811
             ("INSERT INTO cixml.corpus_levels VALUES (%s, 'fp', 1, 2, 3, 4)", [corpus[0]]),
             ("INSERT INTO cixml.stale_hashes VALUES (%s, uuidv7())", [corpus[0]]),
             ("INSERT INTO cixml.usage_ledger VALUES (%s, 1, uuidv7(), %s, 3)", [alice, corpus[0]]),
+            (
+                "INSERT INTO cixml.usage (caller_id, day, corpus_owner, corpus, model, operation) "
+                "VALUES (%s, now(), 'o', 'docs', 'm', 'index')",
+                [alice],
+            ),
             ("INSERT INTO cixml.workers (id, queues, slots) VALUES ('w', '{ingest}', 3)", []),
             ("INSERT INTO cixml.hosts VALUES ('docs.example.com', now(), 'crawl delay')", []),
             (
@@ -118,7 +123,7 @@ async def test_another_caller_selects_nothing_from_any_table_or_view(
             for corpus_id in ("", alices_corpus):
                 assert seen(login, name, caller=caller, corpus_id=corpus_id) == 0, (name, caller, corpus_id)
     visible = {name for name in set(relations(database)) - NOBODYS if seen(login, name, caller=alice)}
-    assert {"corpora", "jobs", "job_items", "documents", "chunks", "usage_ledger"} <= visible
+    assert {"corpora", "jobs", "job_items", "documents", "chunks", "usage", "usage_ledger"} <= visible
     assert any(name.startswith("vectors_") for name in visible)
 
 

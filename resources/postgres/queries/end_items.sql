@@ -1,4 +1,5 @@
--- Ends items that this batch leases, and each job whose last item that was, in the transaction of the data.
+-- Ends items that this batch leases, and each job whose last item that was, in the transaction of the data. Usage is
+-- counted last: its rows are taken in turns, one transaction of a corpus at a time (`turn`), after all other locks.
 WITH ending AS (
     SELECT * FROM jsonb_to_recordset(%(ends)s::jsonb) AS e (
         item_id uuid, status text, failed_stage text, error jsonb, change text, http_status int, bytes bigint,
@@ -21,7 +22,8 @@ WITH ending AS (
         cached_tokens = coalesce(e.cached_tokens, 0), ended_version = j.version + 1
     FROM ending e JOIN freed f ON f.item_id = e.item_id, cixml.jobs j
     WHERE i.id = e.item_id AND j.id = i.job_id AND i.finished_at IS NULL
-    RETURNING i.id, i.job_id, i.status, i.failed_stage, i.error, i.created_at
+    RETURNING i.id, i.job_id, i.status, i.failed_stage, i.error, i.created_at, i.caller_id, i.corpus_id, i.fetched_at,
+              i.http_status, i.bytes, i.chunks_total, i.cached_tokens
 ), tally AS (
     SELECT job_id, count(*) AS ended, count(*) FILTER (WHERE status = 'failed') AS failed,
            count(*) FILTER (WHERE status IN ('indexed', 'unchanged', 'skipped')) AS good,
@@ -41,6 +43,24 @@ WITH ending AS (
             WHEN j.items_good + t.good = 0 THEN 'failed'
             ELSE 'partial' END
     FROM tally t WHERE j.id = t.job_id
+), turn AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock(hashtextextended('cixml usage ' || b.corpus_id, 0))
+    FROM cixml.batches b WHERE b.id = %(batch_id)s
+), used AS (
+    INSERT INTO cixml.usage AS u (caller_id, day, corpus_owner, corpus, model, operation, pages, bytes, chunks, cached_tokens)
+    SELECT e.caller_id, (now() AT TIME ZONE 'UTC')::date, c.owner, c.name, m.name, 'index',
+           count(*) FILTER (WHERE e.fetched_at IS NOT NULL AND e.http_status < 400), sum(e.bytes), sum(e.chunks_total),
+           sum(e.cached_tokens)
+    FROM turn
+    CROSS JOIN ended e
+    JOIN cixml.corpora c ON c.id = e.corpus_id
+    JOIN cixml.index_versions x ON x.corpus_id = c.id AND x.state = 'serving'
+    JOIN cixml.models m ON m.id = x.model_id
+    WHERE e.status <> 'cancelled' AND (e.fetched_at IS NOT NULL OR e.cached_tokens > 0)
+    GROUP BY e.caller_id, c.owner, c.name, m.name
+    ON CONFLICT (caller_id, day, corpus_owner, corpus, model, operation) DO UPDATE
+    SET pages = u.pages + excluded.pages, bytes = u.bytes + excluded.bytes, chunks = u.chunks + excluded.chunks,
+        cached_tokens = u.cached_tokens + excluded.cached_tokens
 )
 SELECT id AS item_id, status, failed_stage, error ->> 'code' AS code,
        extract(epoch FROM clock_timestamp() - created_at)::float8 AS age_seconds

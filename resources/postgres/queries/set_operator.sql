@@ -1,2 +1,2 @@
--- Read by the policy of the audit record until this transaction ends.
+-- Read by the policies of the audit record and of usage until this transaction ends.
 SELECT set_config('cixml.operator', 'on', true)

@@ -197,6 +197,7 @@ async def test_the_examples_are_of_the_shape_they_show() -> None:
         schemas.Item,
         schemas.AuditEntry,
         schemas.Quota,
+        schemas.UsageReport,
         schemas.Corpus,
         schemas.CorpusRequest,
         schemas.CorpusPatch,
