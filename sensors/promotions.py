@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import dagster as dg
 from dagster import DagsterInstance, RunRecord, RunsFilter
@@ -18,6 +18,7 @@ from resources.postgres.promotions import DuePromotion
 
 INTERVAL_SECONDS = 10
 MOST_AT_ONCE = 20
+"""Runs of this sensor that wait in Dagster's queue or work."""
 MOST_ATTEMPTS_READ = 10
 RETRY_SECONDS = 30.0
 RETRY_CAP_SECONDS = 3600.0
@@ -43,29 +44,41 @@ def promotions_sensor(job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
                     connection,
                     promote_rows=settings.promote_rows,
                     quiet_seconds=settings.promote_quiet_seconds,
-                    limit=MOST_AT_ONCE,
                 )
         except DatabaseUnavailableError as error:
             logger.warning("%s", error.message)
             return dg.SkipReason(error.message)
         finally:
             database.close()
-        found = [request for each in due if (request := next_run(context.instance, each, now=time.time()))]
+        found = next_runs(context.instance, due, now=time.time())
         return dg.SensorResult(run_requests=found) if found else dg.SkipReason("No index waits to be built.")
 
     return promotions_sensor
 
 
-def next_run(instance: DagsterInstance, due: DuePromotion, *, now: float) -> dg.RunRequest | None:
-    """Return the next attempt, unless one is under way or the last failed just now.
+def next_runs(instance: DagsterInstance, due: Iterable[DuePromotion], *, now: float) -> list[dg.RunRequest]:
+    """Return the next attempts, so that MOST_AT_ONCE are under way. What rests after a failure keeps none waiting."""
+    found: list[dg.RunRequest] = []
+    under_way = 0
+    for each in due:
+        if len(found) + under_way >= MOST_AT_ONCE:
+            break
+        attempts = _attempts(instance, each)
+        if any(not attempt.dagster_run.is_finished for attempt in attempts):
+            under_way += 1
+        elif not _rests(attempts, now):
+            found.append(_request(each, attempts))
+    return found
 
-    Run keys are remembered: each names the attempt before it, so a repeated tick starts nothing twice.
-    """
-    attempts = instance.get_run_records(
+
+def _attempts(instance: DagsterInstance, due: DuePromotion) -> Sequence[RunRecord]:
+    return instance.get_run_records(
         RunsFilter(tags={tags.PROMOTION: str(due.index_version_id)}), limit=MOST_ATTEMPTS_READ
     )
-    if any(not attempt.dagster_run.is_finished for attempt in attempts) or _rests(attempts, now):
-        return None
+
+
+def _request(due: DuePromotion, attempts: Sequence[RunRecord]) -> dg.RunRequest:
+    """Run keys are remembered: each names the attempt before it, so a repeated tick starts nothing twice."""
     last = attempts[0].dagster_run.run_id if attempts else "first"
     return dg.RunRequest(
         run_key=f"promotion:{due.index_version_id}:{last}",

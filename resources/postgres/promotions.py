@@ -63,16 +63,12 @@ def ask(connection: Connection[TupleRow], *, corpus_id: UUID, promote_rows: int)
     return connection.execute(query("ask_promotion"), {"corpus_id": corpus_id, "numbers": numbers}).rowcount == 1
 
 
-def due(connection: Connection[TupleRow], *, promote_rows: int, quiet_seconds: float, limit: int) -> list[DuePromotion]:
+def due(connection: Connection[TupleRow], *, promote_rows: int, quiet_seconds: float) -> list[DuePromotion]:
     """Return what nobody works on and may start, the oldest first."""
     with connection.cursor(row_factory=class_row(DuePromotion)) as cursor:
         return cursor.execute(
             query("due_promotions"),
-            {
-                "quiet_seconds": quiet_seconds,
-                "urgent_numbers": URGENT * promote_rows * REFERENCE_DIMENSION,
-                "limit": limit,
-            },
+            {"quiet_seconds": quiet_seconds, "urgent_numbers": URGENT * promote_rows * REFERENCE_DIMENSION},
         ).fetchall()
 
 

@@ -82,7 +82,7 @@ def ask(pipeline: PipelineDatabase, corpus_id: UUID, rows: int = ROWS) -> bool:
 
 def due(pipeline: PipelineDatabase, *, quiet_seconds: float = 0.0, rows: int = ROWS) -> list[UUID]:
     with pipeline.transaction() as connection:
-        found = promotions.due(connection, promote_rows=rows, quiet_seconds=quiet_seconds, limit=10)
+        found = promotions.due(connection, promote_rows=rows, quiet_seconds=quiet_seconds)
         return [each.index_version_id for each in found]
 
 

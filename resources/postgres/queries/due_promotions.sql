@@ -13,4 +13,3 @@ SELECT v.id, c.partition_key
 FROM cixml.index_versions v JOIN cixml.corpora c ON c.id = v.corpus_id AND c.deleted_at IS NULL
 WHERE v.state = 'retired' AND v.released_at IS NULL AND v.state_changed_at < now() - interval '1 minute'
 ORDER BY index_version_id
-LIMIT %(limit)s

@@ -10,7 +10,7 @@ from dagster import DagsterInstance, DagsterRunStatus
 
 from resources.orchestration import tags
 from resources.postgres.promotions import DuePromotion
-from sensors.promotions import RETRY_SECONDS, next_run
+from sensors.promotions import MOST_AT_ONCE, RETRY_SECONDS, next_runs
 
 DUE = DuePromotion(index_version_id=UUID(int=7), partition_key="docs-1")
 
@@ -21,11 +21,16 @@ def instance() -> Iterator[DagsterInstance]:
         yield found
 
 
-def attempt(instance: DagsterInstance, status: DagsterRunStatus) -> str:
+def attempt(instance: DagsterInstance, status: DagsterRunStatus, index_version: int = 7) -> str:
     run_id = f"{len(instance.get_runs()):036d}"
-    run = dg.DagsterRun(job_name="promotion", run_id=run_id, status=status, tags={tags.PROMOTION: str(UUID(int=7))})
-    instance.add_run(run)
+    of = {tags.PROMOTION: str(UUID(int=index_version))}
+    instance.add_run(dg.DagsterRun(job_name="promotion", run_id=run_id, status=status, tags=of))
     return run_id
+
+
+def next_run(instance: DagsterInstance, due: DuePromotion, *, now: float) -> dg.RunRequest | None:
+    found = next_runs(instance, [due], now=now)
+    return found[0] if found else None
 
 
 def test_the_first_attempt_is_a_run_of_the_corpus_in_nobodys_batch(instance: DagsterInstance) -> None:
@@ -59,3 +64,22 @@ def test_each_failed_attempt_doubles_the_pause(instance: DagsterInstance) -> Non
         attempt(instance, DagsterRunStatus.FAILURE)
     assert next_run(instance, DUE, now=time.time() + 3 * RETRY_SECONDS) is None
     assert next_run(instance, DUE, now=time.time() + 4 * RETRY_SECONDS + 1) is not None
+
+
+def many(number: int) -> list[DuePromotion]:
+    return [DuePromotion(index_version_id=UUID(int=each), partition_key=f"docs-{each}") for each in range(number)]
+
+
+def test_builds_that_fail_keep_no_other_waiting(instance: DagsterInstance) -> None:
+    due = many(MOST_AT_ONCE + 1)
+    for each in range(MOST_AT_ONCE):
+        attempt(instance, DagsterRunStatus.FAILURE, each)
+    assert [each.tags[tags.PARTITION] for each in next_runs(instance, due, now=time.time())] == [f"docs-{MOST_AT_ONCE}"]
+
+
+def test_so_many_are_under_way_at_once_and_no_more(instance: DagsterInstance) -> None:
+    due = many(2 * MOST_AT_ONCE)
+    assert len(next_runs(instance, due, now=time.time())) == MOST_AT_ONCE
+    for each in range(MOST_AT_ONCE - 1):
+        attempt(instance, DagsterRunStatus.STARTED, each)
+    assert len(next_runs(instance, due, now=time.time())) == 1
