@@ -136,9 +136,11 @@ def _clear_up(work: RunWork, corpus_id: UUID) -> None:
     database = work.parts.database
     with database.transaction() as connection:
         found = promotions.leftovers(connection, corpus_id=corpus_id)
-    for leftover in found:
-        goes_on = True
-        while goes_on:
+    for index_version_id in found:
+        after: UUID | None = promotions.FIRST
+        while after is not None:
             with database.transaction() as connection:
-                goes_on = promotions.clear_slice(connection, corpus_id=corpus_id, leftover=leftover)
+                after = promotions.clear_slice(
+                    connection, corpus_id=corpus_id, index_version_id=index_version_id, after=after
+                )
             progress.mark()

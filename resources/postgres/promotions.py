@@ -29,6 +29,7 @@ BUILD_BYTES_A_ROW = 300
 MOST_BUILD_KILOBYTES = 2**20
 DROP_WAIT_MILLISECONDS = 2000
 SLICE = 2000
+FIRST = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +46,6 @@ class OpenPromotion:
 
     batch_id: UUID
     index_version_id: UUID
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leftover:
-    """A retired version whose vectors are still in its relation. `is_shared`: another version needs them there."""
-
-    index_version_id: UUID
-    relation: str
-    kind: str
-    is_shared: bool
 
 
 def ask(connection: Connection[TupleRow], *, corpus_id: UUID, promote_rows: int) -> bool:
@@ -148,30 +139,35 @@ def flip(connection: Connection[TupleRow], *, index: IndexVersion) -> bool:
     return True
 
 
-def leftovers(connection: Connection[TupleRow], *, corpus_id: UUID) -> list[Leftover]:
+def leftovers(connection: Connection[TupleRow], *, corpus_id: UUID) -> list[UUID]:
     """Return the retired versions to clear up after."""
-    with connection.cursor(row_factory=class_row(Leftover)) as cursor:
-        return cursor.execute(query("leftovers"), {"corpus_id": corpus_id}).fetchall()
+    return [row[0] for row in connection.execute(query("leftovers"), {"corpus_id": corpus_id}).fetchall()]
 
 
-def clear_slice(connection: Connection[TupleRow], *, corpus_id: UUID, leftover: Leftover) -> bool:
-    """Remove a slice of a retired version's vectors, or its own relation; return whether to go on with another slice.
+def clear_slice(
+    connection: Connection[TupleRow], *, corpus_id: UUID, index_version_id: UUID, after: UUID = FIRST
+) -> UUID | None:
+    """Remove a slice of a retired version's vectors, or its own relation. Returns where the next slice begins.
 
-    A relation under a search is not waited for long, since the searches that come after queue behind: the next run
-    tries again.
+    None: there is no next, or another run is at it. A relation under a search is not waited for long, since the
+    searches that come after queue behind: the next run tries again.
     """
-    parameters = {"index_version_id": leftover.index_version_id}
-    if leftover.kind == "hnsw":
-        if not _drop(connection, leftover.index_version_id):
-            return False
-    elif not leftover.is_shared:
-        removed = connection.execute(
-            query_on("delete_slice", leftover.relation), {"corpus_id": corpus_id, "limit": SLICE}
-        ).rowcount
-        if removed == SLICE:
-            return True
+    parameters = {"index_version_id": index_version_id}
+    row = connection.execute(query("take_leftover"), parameters).fetchone()
+    if row is None:
+        return None
+    relation, kind, is_shared = row
+    if kind == "hnsw":
+        if not _drop(connection, index_version_id):
+            return None
+    elif not is_shared:
+        last = connection.execute(
+            query_on("delete_slice", relation), {"corpus_id": corpus_id, "after": after, "limit": SLICE}
+        ).fetchone()
+        if last is not None:
+            return UUID(str(last[0]))
     connection.execute(query("mark_released"), parameters)
-    return False
+    return None
 
 
 def _drop(connection: Connection[TupleRow], index_version_id: UUID) -> bool:

@@ -327,6 +327,50 @@ def test_a_run_killed_after_the_flip_is_cleared_up_after(
     assert due(pipeline) == []
 
 
+def test_two_runs_that_clear_up_one_promotion_leave_no_vector(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs, database: Database
+) -> None:
+    """The second comes while the first has removed a slice and not yet committed it."""
+    _, shared = serving(owner, corpus)
+    runs.promote(owner, corpus)
+    _, own = serving(owner, corpus)
+    owner.execute("UPDATE cixml.index_versions SET released_at = NULL WHERE state = 'retired'")
+    owner.execute(f"INSERT INTO cixml.{shared} SELECT * FROM cixml.{own}".encode())
+    other = PipelineDatabase(database.pipeline_url)
+    with pipeline.transaction() as connection, other.transaction() as second:
+        [leftover] = promotions.leftovers(connection, corpus_id=corpus)
+        last = promotions.clear_slice(connection, corpus_id=corpus, index_version_id=leftover)
+        assert last is not None
+        assert promotions.clear_slice(second, corpus_id=corpus, index_version_id=leftover) is None
+    other.close()
+    released = "SELECT released_at IS NOT NULL FROM cixml.index_versions WHERE id = %s"
+    assert owner.execute(released, [leftover]).fetchone() == (False,), "by the one that has removed the last"
+    with pipeline.transaction() as connection:
+        assert promotions.clear_slice(connection, corpus_id=corpus, index_version_id=leftover, after=last) is None
+    assert owner.execute(released, [leftover]).fetchone() == (True,)
+    assert hashes(owner, shared, corpus) == set()
+
+
+def test_vectors_that_another_version_needs_by_now_stay(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    _, shared = serving(owner, corpus)
+    runs.promote(owner, corpus)
+    _, own = serving(owner, corpus)
+    owner.execute("UPDATE cixml.index_versions SET released_at = NULL WHERE state = 'retired'")
+    owner.execute(f"INSERT INTO cixml.{shared} SELECT * FROM cixml.{own}".encode())
+    with pipeline.transaction() as connection:
+        [leftover] = promotions.leftovers(connection, corpus_id=corpus)
+        owner.execute(
+            "INSERT INTO cixml.index_versions (corpus_id, model_id, chunking, chunking_fp, relation, kind, state) "
+            "SELECT corpus_id, model_id, chunking, chunking_fp, relation, 'exact', 'building' "
+            "FROM cixml.index_versions WHERE id = %s",
+            [leftover],
+        )
+        assert promotions.clear_slice(connection, corpus_id=corpus, index_version_id=leftover) is None
+    assert len(hashes(owner, shared, corpus)) == 28
+
+
 def test_a_retired_version_with_a_relation_of_its_own_is_dropped(
     owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
 ) -> None:
@@ -336,7 +380,7 @@ def test_a_retired_version_with_a_relation_of_its_own_is_dropped(
     owner.execute("UPDATE cixml.index_versions SET state = 'serving' WHERE kind = 'exact'")
     with pipeline.transaction() as connection:
         [leftover] = promotions.leftovers(connection, corpus_id=corpus)
-        assert not promotions.clear_slice(connection, corpus_id=corpus, leftover=leftover)
+        assert promotions.clear_slice(connection, corpus_id=corpus, index_version_id=leftover) is None
     assert owner.execute("SELECT to_regclass(%s)", [f"cixml.{own}"]).fetchone() == (None,)
 
 
