@@ -165,6 +165,65 @@ CORPUS: list[JsonValue] = [
     }
 ]
 
+DOCUMENT: list[JsonValue] = [
+    {
+        "id": _DOCUMENT_ID,
+        "url": "https://docs.example.com/api",
+        "external_id": "A-17",
+        "metadata": {"product": "x"},
+        "status": "live",
+        "title": "API keys",
+        "language": "en",
+        "content_type": "text/html",
+        "bytes": 18402,
+        "chunk_count": 12,
+        "snapshot": _VERSION_ID,
+        "fetched_at": _TIME,
+        "changed_at": _TIME,
+        "checked_at": _TIME,
+        "versions": [
+            {
+                "id": _VERSION_ID,
+                "is_live": True,
+                "fetched_at": _TIME,
+                "live_from": _TIME,
+                "live_to": None,
+                "final_url": "https://docs.example.com/api",
+                "http_status": 200,
+                "etag": '"5f1c"',
+                "last_modified": None,
+                "content_type": "text/html",
+                "bytes": 18402,
+                "sha256": "fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9",
+                "text_sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+                "title": "API keys",
+                "language": "en",
+            }
+        ],
+    }
+]
+CHUNK: list[JsonValue] = [
+    {
+        "id": _CHUNK_ID,
+        "ordinal": 7,
+        "text": "To rotate a key, ...",
+        "start": 4120,
+        "end": 5903,
+        "token_count": 212,
+        "heading": "API keys > Rotation",
+    }
+]
+SOURCE: list[JsonValue] = [
+    {
+        "url": "https://docs.example.com/api",
+        "external_id": "A-17",
+        "document_id": _DOCUMENT_ID,
+        "title": "API keys",
+        "fetched_at": _TIME,
+        "checked_at": _TIME,
+    }
+]
+
 SEARCH_ANSWER: list[JsonValue] = [
     {
         "results": [

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from cixml_api import schemas
 from resources.identifiers import Prefix, public_id
 from resources.postgres.corpora import CorpusSummary
-from resources.postgres.documents import LiveDocument
+from resources.postgres.documents import DocumentChunk, DocumentWithVersions, ListedDocument
 from resources.postgres.job_progress import JobOutlook
 from resources.postgres.jobs import JobItem, JobSummary
 from resources.postgres.search import Hit
@@ -161,18 +161,54 @@ def corpus(row: CorpusSummary, *, address: str) -> schemas.Corpus:
     )
 
 
-def document(row: LiveDocument) -> schemas.Document:
-    return schemas.Document(
-        id=public_id(Prefix.DOCUMENT, row.id),
+def document(row: ListedDocument) -> schemas.Document:
+    return schemas.Document(**_document(row))
+
+
+def document_detail(row: DocumentWithVersions) -> schemas.DocumentDetail:
+    versions = [each | {"id": public_id(Prefix.VERSION, UUID(each["id"]))} for each in row.versions]
+    return schemas.DocumentDetail.model_validate({**_document(row), "versions": versions})
+
+
+def _document(row: ListedDocument) -> dict[str, Any]:
+    return {
+        "id": public_id(Prefix.DOCUMENT, row.id),
+        "url": row.url,
+        "external_id": row.external_id,
+        "metadata": row.metadata,
+        "status": "live" if row.live_version_id else "pending",
+        "title": row.title,
+        "language": row.language,
+        "content_type": row.content_type,
+        "bytes": row.bytes,
+        "chunk_count": row.chunk_count,
+        "snapshot": public_id(Prefix.VERSION, row.live_version_id) if row.live_version_id else None,
+        "fetched_at": row.fetched_at,
+        "changed_at": row.changed_at,
+        "checked_at": row.checked_at,
+    }
+
+
+def source(row: ListedDocument) -> schemas.Source:
+    return schemas.Source(
         url=row.url,
         external_id=row.external_id,
-        metadata=row.metadata,
+        document_id=public_id(Prefix.DOCUMENT, row.id),
         title=row.title,
-        language=row.language,
-        chunk_count=row.chunk_count,
-        snapshot=public_id(Prefix.VERSION, row.live_version_id),
         fetched_at=row.fetched_at,
         checked_at=row.checked_at,
+    )
+
+
+def chunk(row: DocumentChunk) -> schemas.Chunk:
+    return schemas.Chunk(
+        id=public_id(Prefix.CHUNK, row.id),
+        ordinal=row.ordinal,
+        text=row.text,
+        start=row.start,
+        end=row.end,
+        token_count=row.token_count,
+        heading=row.heading,
     )
 
 

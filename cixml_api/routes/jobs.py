@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from cixml_api.addresses import corpus_key
 from cixml_api.bodies import body_of
 from cixml_api.dependencies import AnyServices, Caller, Services
 from cixml_api.errors import RANGE, URL, VALUE, FieldProblem, InvalidFieldsError
+from cixml_api.filters import Moment, Several, plain, several
 from cixml_api.idempotency import IdempotencyKey
 from cixml_api.long_poll import tag_of, wait_for_change, wait_seconds
 from cixml_api.openapi import problems, request_body
@@ -49,9 +49,6 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 _JOB_PLACE = TypeAdapter(tuple[Literal["-created_at", "created_at"], AwareDatetime, UUID])
 _ITEM_PLACE = TypeAdapter(tuple[Literal["ordinal"], int])
-
-Several = Annotated[str | None, Query(max_length=500, description="one or several, separated by commas")]
-Moment = Annotated[AwareDatetime | None, Query(description="RFC 3339, with its zone")]
 
 
 @router.post(
@@ -193,8 +190,8 @@ async def read_jobs(
 ) -> Response:
     """List the caller's jobs, newest first unless asked otherwise."""
     where = JobFilter(
-        statuses=_several("status", status, JobStatus),
-        corpus=_plain("corpus", corpus),
+        statuses=several("status", status, JobStatus),
+        corpus=plain("corpus", corpus),
         created_after=created_after,
         created_before=created_before,
     )
@@ -224,25 +221,6 @@ def _job_place(cursor: str | None, order: str) -> tuple[datetime, UUID] | None:
         detail = f"the cursor is of a list in the order {place[0]!r}: start again without it"
         raise InvalidFieldsError([FieldProblem(pointer="/cursor", number=VALUE, detail=detail)])
     return place[1], place[2]
-
-
-def _several(name: str, given: str | None, known: type[StrEnum]) -> list[str] | None:
-    """Return the values of a filter. Raises InvalidFieldsError for one that is none."""
-    if given is None:
-        return None
-    values = [value.strip() for value in given.split(",")]
-    unknown = [value for value in values if value not in set(known)]
-    if unknown:
-        detail = f"{unknown[0]!r} is none of its values: use {', '.join(known)}"
-        raise InvalidFieldsError([FieldProblem(pointer=f"/{name}", number=VALUE, detail=detail)])
-    return values
-
-
-def _plain(name: str, text: str | None) -> str | None:
-    """Refuse a NUL, which Postgres takes for an error of ours."""
-    if text and "\0" in text:
-        raise InvalidFieldsError([FieldProblem(pointer=f"/{name}", number=VALUE, detail="it holds no NUL")])
-    return text
 
 
 @router.get(
@@ -307,9 +285,9 @@ async def read_items(
     """List the URLs of a job in the order they were given, each with its own state and error."""
     key = parse_public_id(Prefix.JOB, job_id)
     where = ItemFilter(
-        statuses=_several("status", status, ItemStatus),
-        failed_stages=_several("failed_stage", failed_stage, Stage),
-        codes=[each.strip() for each in code.split(",")] if _plain("code", code) and code else None,
+        statuses=several("status", status, ItemStatus),
+        failed_stages=several("failed_stage", failed_stage, Stage),
+        codes=[each.strip() for each in code.split(",")] if plain("code", code) and code else None,
     )
     place = decode_cursor(cursor, _ITEM_PLACE)
     async with connected(services.pool) as connection:

@@ -30,7 +30,16 @@ from cixml_api.schemas.corpora import (
     IndexVersion,
     Role,
 )
-from cixml_api.schemas.documents import Document, DocumentList
+from cixml_api.schemas.documents import (
+    Chunk,
+    ChunkList,
+    Document,
+    DocumentDetail,
+    DocumentList,
+    DocumentVersion,
+    Source,
+    SourceList,
+)
 from cixml_api.schemas.health import BreakerHealth, Health, Live, MembershipHealth, PartHealth, QueueHealth, Ready
 from cixml_api.schemas.jobs import (
     ChunkCounts,
@@ -71,7 +80,9 @@ __all__ = [
     "AuditEntry",
     "AuditList",
     "BreakerHealth",
+    "Chunk",
     "ChunkCounts",
+    "ChunkList",
     "ChunkingRecord",
     "ChunkingRequest",
     "Corpus",
@@ -80,7 +91,9 @@ __all__ = [
     "CorpusPatch",
     "CorpusRequest",
     "Document",
+    "DocumentDetail",
     "DocumentList",
+    "DocumentVersion",
     "ErrorRecord",
     "Freshness",
     "Grant",
@@ -117,6 +130,8 @@ __all__ = [
     "SearchAnswer",
     "SearchRequest",
     "SearchResult",
+    "Source",
+    "SourceList",
     "TookMilliseconds",
     "UrlEntry",
     "Usage",
