@@ -18,6 +18,7 @@ from resources.orchestration.streams import FetchOutcome, FetchStream, PageToChu
 from resources.orchestration.work import work_of
 from resources.postgres import pages
 from resources.postgres.items import EndedItem, ItemEnd
+from resources.postgres.pages import HostPause
 from resources.settings import Settings
 from resources.telemetry import metrics
 from resources.types import ItemStatus, Stage
@@ -112,7 +113,8 @@ def _store(stream: FetchStream, group: Sequence[FetchOutcome], settings: Setting
         pages.store_pages(connection, new)
         for outcome in ends:
             _touch(outcome, connection)
-        delays = [_hold_host(outcome, connection) for outcome in retries]
+        delays = [_delay(outcome) for outcome in retries]
+        pages.hold_hosts(connection, [pause for pair in zip(retries, delays, strict=True) if (pause := _pause(*pair))])
         stream.lease.lock_jobs(connection, [outcome.item.item_id for outcome in (*ends, *retries)])
         ended = stream.lease.end_items(connection, [_end(outcome) for outcome in ends])
         for outcome, delay in zip(retries, delays, strict=True):
@@ -159,15 +161,19 @@ def _touch(outcome: FetchOutcome, connection: Connection[TupleRow]) -> None:
         pages.touch(connection, item=outcome.item, checked_at=outcome.page.fetched_at)
 
 
-def _hold_host(outcome: FetchOutcome, connection: Connection[TupleRow]) -> float:
-    """Return the seconds before the next try: full jitter, but RFC 9110 Retry-After first, which holds the host."""
-    error = outcome.error
-    assert error is not None
+def _delay(outcome: FetchOutcome) -> float:
+    """Return the seconds before the next try: full jitter, but RFC 9110 Retry-After first."""
+    assert outcome.error is not None
     delay = random.uniform(0.5, min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2.0**outcome.item.attempts))  # noqa: S311
-    if error.retry_after_seconds is not None:
-        delay = max(delay, min(error.retry_after_seconds, RETRY_CAP_SECONDS))
-        pages.hold_host(connection, item_id=outcome.item.item_id, seconds=delay, reason=error.code)
-    return delay
+    return max(delay, min(outcome.error.retry_after_seconds or 0.0, RETRY_CAP_SECONDS))
+
+
+def _pause(outcome: FetchOutcome, delay: float) -> HostPause | None:
+    """Return what Retry-After holds the host for."""
+    error = outcome.error
+    if error is None or error.retry_after_seconds is None:
+        return None
+    return HostPause(item_id=outcome.item.item_id, seconds=delay, reason=error.code)
 
 
 def _retry(

@@ -57,6 +57,15 @@ def sha256(body: bytes) -> bytes:
     return hashlib.sha256(body).digest()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPause:
+    """What the host of an item asked for: no further request for so many seconds."""
+
+    item_id: UUID
+    seconds: float
+    reason: str
+
+
 def robots_record(robots: RobotsVerdict) -> dict[str, object]:
     """Return the JSONB form of a verdict."""
     return {"allowed": robots.allowed, "rule": robots.rule, "fetched_at": robots.fetched_at.isoformat()}
@@ -93,9 +102,18 @@ def touch(connection: Connection[TupleRow], *, item: FetchItem, checked_at: date
     )
 
 
-def hold_host(connection: Connection[TupleRow], *, item_id: UUID, seconds: float, reason: str) -> None:
-    """Fetch nothing from the item's host for `seconds`: it asked for it."""
-    connection.execute(query("host_not_before"), {"item_id": item_id, "seconds": seconds, "reason": reason})
+def hold_hosts(connection: Connection[TupleRow], pauses: Sequence[HostPause]) -> None:
+    """Fetch nothing from the hosts of these items for a while: they asked for it."""
+    if not pauses:
+        return
+    connection.execute(
+        query("hold_hosts"),
+        {
+            "item_ids": [pause.item_id for pause in pauses],
+            "seconds": [pause.seconds for pause in pauses],
+            "reasons": [pause.reason for pause in pauses],
+        },
+    )
 
 
 def versions_to_chunk(connection: Connection[TupleRow], *, batch_id: UUID, chunking_fp: str) -> list[VersionToChunk]:

@@ -67,8 +67,8 @@ def open_build(
     connection: Connection[TupleRow], *, corpus_id: UUID, run_id: str, lease_seconds: float
 ) -> OpenPromotion | None:
     """Lease the corpus's building version to a run. None: there is none, or another run builds it."""
-    claims.lock_claims(connection)
     corpus_lock.share(connection, corpus_id=corpus_id)  # a sweep is over, or sees the lease
+    claims.lock_claims(connection)  # after it: all claims would wait for a flip of this corpus
     with connection.cursor(row_factory=class_row(OpenPromotion)) as cursor:
         return cursor.execute(
             query("open_promotion_batch"), {"corpus_id": corpus_id, "run_id": run_id, "lease_seconds": lease_seconds}

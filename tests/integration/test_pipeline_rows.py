@@ -15,6 +15,7 @@ from resources.orchestration.lease import give_up
 from resources.postgres import batches, chunks, claims, items, pages
 from resources.postgres.database import Database as PipelineDatabase
 from resources.postgres.items import ItemEnd
+from resources.postgres.pages import HostPause
 from resources.settings import PipelineSettings
 from resources.types import BatchState, ItemStatus, Stage
 from sensors.submitted_jobs import LONGEST_LOOK_SECONDS, claim
@@ -193,7 +194,7 @@ def test_a_host_that_asked_for_a_pause_is_not_claimed(
     make_worker(owner)
     job = make_job(owner, "https://example.com/a")
     with pipeline.transaction() as connection:
-        pages.hold_host(connection, item_id=job.item_ids[0], seconds=60, reason="http_429")
+        pages.hold_hosts(connection, [HostPause(item_id=job.item_ids[0], seconds=60, reason="http_429")])
     assert claim_all(pipeline) == []
 
 

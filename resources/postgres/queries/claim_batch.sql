@@ -1,10 +1,14 @@
--- Makes one batch of the items that are still in the queue, and moves them under its lease.
-WITH batch AS (
-    INSERT INTO cixml.batches (kind, corpus_id, items, lease_until)
-    VALUES ('ingest', %(corpus_id)s, cardinality(%(item_ids)s::uuid[]), now() + make_interval(secs => %(dispatch_seconds)s))
-    RETURNING id, corpus_id
+-- Makes one batch of the items that are still in the queue, and moves them under its lease. An item that a cancel is about
+-- to take is passed by: claim and cancel would wait for each other crosswise.
+WITH free AS MATERIALIZED (
+    SELECT item_id FROM cixml.work_queue WHERE item_id = ANY (%(item_ids)s::uuid[])
+    ORDER BY item_id FOR UPDATE SKIP LOCKED
 ), taken AS (
-    DELETE FROM cixml.work_queue WHERE item_id = ANY (%(item_ids)s::uuid[]) RETURNING *
+    DELETE FROM cixml.work_queue q USING free f WHERE q.item_id = f.item_id RETURNING q.*
+), batch AS (
+    INSERT INTO cixml.batches (kind, corpus_id, items, lease_until)
+    SELECT 'ingest', %(corpus_id)s, count(*), now() + make_interval(secs => %(dispatch_seconds)s) FROM free
+    RETURNING id, corpus_id
 ), leased AS (
     INSERT INTO cixml.leases (corpus_id, url_key, work, batch_id, item_id, caller_id, enqueued_at)
     SELECT t.corpus_id, t.url_key, 'ingest', b.id, t.item_id, t.caller_id, t.enqueued_at FROM taken t, batch b
