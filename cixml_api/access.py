@@ -21,7 +21,8 @@ from resources.types import CallerContext
 REQUESTS = "requests-per-minute"
 BAD_KEYS = "bad-keys-per-minute"
 
-_PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_PLAIN_ID = re.compile(r"[A-Za-z0-9._:-]{1,192}")
+"""An id, a name, or the address `owner:name` of a granted corpus."""
 
 
 @dataclass(slots=True, kw_only=True)

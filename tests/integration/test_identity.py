@@ -106,6 +106,13 @@ async def test_every_access_is_recorded_with_who_what_and_how_it_ended(api: Api)
     assert own["caller_id"] == caller_id_of(OPERATOR, PEPPER)
 
 
+async def test_an_access_to_a_granted_corpus_is_recorded_with_its_address(api: Api) -> None:
+    address = f"{caller_id_of(ALICE, PEPPER)}:docs"
+    await api.get(f"/v1/corpora/{address}", key=BOB)
+    [record] = await audit(api, "route=/v1/corpora/{name}")
+    assert record["ids"] == {"name": address}
+
+
 async def test_the_record_is_an_operators_alone(api: Api) -> None:
     refused = await api.get("/v1/audit")
     assert (refused.status_code, refused.json()["error_code"]) == (403, "cixml_audit_list_204")
