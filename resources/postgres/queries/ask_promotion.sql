@@ -1,8 +1,8 @@
--- One building version per corpus (a unique index), of a model that HNSW can take (halfvec: 4,000 dimensions).
+-- One building version per corpus (a unique index).
 INSERT INTO cixml.index_versions (id, corpus_id, model_id, chunking, chunking_fp, relation, kind, state)
 SELECT n.id, x.corpus_id, x.model_id, x.chunking, x.chunking_fp, 'vectors_' || replace(n.id::text, '-', ''), 'hnsw', 'building'
 FROM cixml.index_versions x
-JOIN cixml.models m ON m.id = x.model_id AND m.is_enabled AND m.dimension <= 4000
+JOIN cixml.models m ON m.id = x.model_id AND m.is_enabled
 JOIN cixml.corpus_levels l ON l.corpus_id = x.corpus_id AND l.chunking_fp = x.chunking_fp
 CROSS JOIN (SELECT uuidv7() AS id) n
 WHERE x.corpus_id = %(corpus_id)s AND x.state = 'serving' AND x.kind = 'exact'
