@@ -110,7 +110,6 @@ def _settings(folders: PostgresFolders, port: int) -> str:
         "random_page_cost": 1.1,
         "jit": "off",  # compiling a plan costs more than any query here takes
         "max_parallel_maintenance_workers": 0,  # parallel HNSW builds need shared memory that containers lack
-        "client_connection_check_interval": "2s",  # a killed client's query ends and frees its locks
     }
     return "".join(f"{name} = '{value}'\n" for name, value in values.items())
 

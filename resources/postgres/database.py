@@ -18,6 +18,8 @@ from resources.errors import DatabaseUnavailableError, StorageFullError
 
 CONNECT_TIMEOUT_SECONDS = 5
 IDLE_TRANSACTION_SECONDS = 60
+CHECK_CLIENT = "-c client_connection_check_interval=2s"
+"""A killed client's statement ends, however long it would have taken, and frees its locks. The default is off."""
 OUTAGES = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
 """No answer, no room (class 53), a shutdown (57P01 to 57P03), or a server that only reads since a failover (25006)."""
 LIMITS = (
@@ -45,7 +47,7 @@ class Database:
 
     def __init__(self, url: str, *, options: str = "", has_vectors: bool = True) -> None:
         self._url = url
-        self._options = f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION_SECONDS}s {options}"
+        self._options = f"{CHECK_CLIENT} -c idle_in_transaction_session_timeout={IDLE_TRANSACTION_SECONDS}s {options}"
         self._has_vectors = has_vectors
         self._connection: Connection[TupleRow] | None = None
 

@@ -17,7 +17,7 @@ from psycopg.rows import AsyncRowFactory, TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolClosed
 
 from resources.errors import DatabaseUnavailableError, StorageFullError
-from resources.postgres.database import OUTAGES
+from resources.postgres.database import CHECK_CLIENT, OUTAGES
 from resources.postgres.queries import query
 from resources.settings import Settings
 
@@ -34,7 +34,7 @@ Row = TypeVar("Row")
 def create_pool(settings: Settings) -> Pool:
     """Return the pool, closed. `open(wait=False)` it: it connects when Postgres is there, and again after a restart."""
     url = settings.require(settings.api.database_url, "CIXML_API__DATABASE_URL")
-    limits = f"-c timezone=UTC -c statement_timeout={STATEMENT_SECONDS}s"
+    limits = f"{CHECK_CLIENT} -c timezone=UTC -c statement_timeout={STATEMENT_SECONDS}s"
     limits += f" -c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s"
     return AsyncConnectionPool(
         url,
