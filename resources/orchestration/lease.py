@@ -44,7 +44,7 @@ class Lease:
         self._heartbeat = heartbeat
         self._settings = settings
         self._dropped: frozenset[UUID] = frozenset()
-        self._met_outage = False
+        self._outage: str | None = None
         self._writing = threading.Lock()
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._renew, name=f"cixml-lease-{batch.batch_id}", daemon=True)
@@ -56,8 +56,8 @@ class Lease:
         try:
             with self._writing, self._fenced(self._database) as connection:
                 yield connection
-        except DatabaseUnavailableError:
-            self._met_outage = True
+        except DatabaseUnavailableError as error:
+            self._outage = error.code
             raise
         progress.mark()
 
@@ -135,7 +135,7 @@ class Lease:
                     self.batch.batch_id,
                     BatchState.DONE,
                     self._settings,
-                    counts_attempt=not (self._met_outage or draining.is_time_to_give_back()),
+                    spared_by=STOPPING if draining.is_time_to_give_back() else self._outage,
                 )
         except DatabaseUnavailableError as error:
             logger.warning("batch %s waits to be closed: %s", self.batch.batch_id, error)
@@ -219,13 +219,14 @@ def give_up(
     state: BatchState,
     settings: PipelineSettings,
     *,
-    counts_attempt: bool = True,
+    spared_by: str | None = None,
 ) -> list[EndedItem]:
     """End a batch whatever is left of it: open items are tried again with a backoff, exhausted ones are dead letters.
 
-    The try that `begin` counted stays counted, unless `counts_attempt` is False: then nothing was the items' fault, and
-    they are ready at once. A claim that no run began has counted none.
+    The try that `begin` counted stays counted, unless something else was at fault (`spared_by`, which becomes the
+    `waiting_reason`): then they are ready at once. A claim that no run began has counted none.
     """
+    counts_attempt = spared_by is None
     open_items = batches.open_items(connection, batch_id=batch_id)
     items.lock_jobs(connection, [item.item_id for item in open_items])
     ended = items.end_cancelled(connection, batch_id=batch_id)
@@ -253,7 +254,7 @@ def give_up(
             batch_id=batch_id,
             item_ids=[item.item_id for item in group],
             delay_seconds=0.0 if attempts <= 1 or not counts_attempt else min(60.0, 2.0**attempts),
-            reason=None if counts_attempt else STOPPING,
+            reason=spared_by,
             counts_attempt=counts_attempt,
         )
     batches.finish(connection, batch_id=batch_id, state=state)

@@ -7,6 +7,7 @@ may be killed and repeated.
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from functools import cached_property
 from typing import Any
@@ -16,7 +17,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from resources import fail_points
-from resources.errors import ConfigurationError
+from resources.errors import ConfigurationError, DatabaseUnavailableError, LeaseLostError
 from resources.orchestration import tags
 from resources.orchestration.lease import Lease, observe
 from resources.orchestration.runtime import Runtime, runtime
@@ -25,6 +26,7 @@ from resources.postgres.batches import IndexVersion
 from resources.types import Corpus
 
 _open_works: dict[str, RunWork] = {}
+logger = logging.getLogger("cixml.work")
 
 
 class RunWork:
@@ -87,10 +89,17 @@ class RunWork:
                 leases.callback(self._leases.popitem()[1].close)
 
     def leave(self) -> None:
-        """Give everything back at once, from another thread: the process is about to end."""
+        """Give everything back at once, from another thread: the process is about to end.
+
+        What can't be given back is lifeline's: its lease is lost already, or ends soon.
+        """
         database = self._parts.new_database()
         for lease in list(self._leases.values()):
-            lease.leave(database)
+            try:
+                lease.leave(database)
+            except (LeaseLostError, DatabaseUnavailableError) as error:
+                logger.warning("batch %s is not given back: %s", lease.batch.batch_id, error)
+        database.close()
 
     def _begin(self, batch_id: UUID) -> None:
         settings = self._parts.settings.pipeline

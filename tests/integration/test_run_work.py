@@ -140,6 +140,20 @@ def test_every_lease_of_a_run_is_closed_also_after_one_could_not_be(
     assert [state for kind, state in batches_of(owner) if kind == "backfill"] == ["done", "done"]
 
 
+def test_every_lease_of_a_process_that_ends_is_left_also_after_one_was_lost(
+    owner: psycopg.Connection[Any], parts: Runtime, pipeline: PipelineDatabase
+) -> None:
+    make_job(owner, "https://example.com/a")
+    index(pipeline, b"body", "one two")
+    work = RunWork(run_of_partition(owner), parts)
+    lost, kept = work.of_model(MODEL)[0].batch, work.of_model(None)[0].batch
+    owner.execute("UPDATE cixml.batches SET state = 'lost', finished_at = now() WHERE id = %s", [lost.batch_id])
+    work.leave()
+    ends = owner.execute("SELECT lease_until <= now() FROM cixml.batches WHERE id = %s", [kept.batch_id]).fetchone()
+    assert ends == (True,)
+    work.close()
+
+
 def test_a_run_without_a_partition_says_what_it_lacks(parts: Runtime) -> None:
     with pytest.raises(ConfigurationError, match="start it for one partition"):
         RunWork(run_with(), parts).ingest(refresh_all=True)

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from resources.errors import DatabaseUnavailableError
 from resources.orchestration import draining
 from resources.orchestration.lease import Lease
 from resources.postgres import batches
@@ -54,6 +55,15 @@ def test_a_run_cut_short_by_the_stop_counts_no_try(
     monkeypatch.setattr(draining, "is_time_to_give_back", lambda: True)
     lease.close()
     assert owner.execute(QUEUED).fetchall() == [("queued", 0, "worker_stopping", True)]
+
+
+def test_a_run_cut_short_by_an_outage_of_postgres_says_so_and_counts_no_try(
+    owner: psycopg.Connection[Any], lease: Lease
+) -> None:
+    with pytest.raises(DatabaseUnavailableError), lease.transaction() as connection:
+        connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    lease.close()
+    assert owner.execute(QUEUED).fetchall() == [("queued", 0, "database_unavailable", True)]
 
 
 def test_a_run_that_ends_early_by_itself_counts_its_try(owner: psycopg.Connection[Any], lease: Lease) -> None:
