@@ -36,7 +36,8 @@ class Slice:
 def prune_document_versions(connection: Connection[TupleRow], *, days: int) -> Slice:
     """Remove versions not live for `days`, with chunk sets and chunks. Queued and leased pages keep theirs."""
     parameters = {"days": days, "limit": CHUNKS_AT_ONCE, "versions": VERSIONS_AT_ONCE}
-    row = connection.execute(query("prune_document_versions"), parameters).fetchone()
+    old = [version_id for (version_id,) in connection.execute(query("old_document_versions"), parameters).fetchall()]
+    row = connection.execute(query("prune_document_versions"), {"version_ids": old}).fetchone()
     assert row is not None
     return Slice(removed=row[0])
 

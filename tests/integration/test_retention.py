@@ -23,8 +23,9 @@ from resources.orchestration.runtime import Runtime
 from resources.postgres import dagster_retention, retention
 from resources.postgres.database import Database as PipelineDatabase
 from resources.settings import Settings
-from tests.builders import make_corpus, make_job
+from tests.builders import make_corpus, make_job, make_worker
 from tests.database import Database, PostgresServer
+from tests.rows import begin, claim_all, embed_and_flip, store_document
 
 DAGSTER_YAML = """
 storage:
@@ -227,6 +228,48 @@ def test_a_page_that_waits_or_is_under_work_keeps_its_versions(
     make_version(owner, url="https://example.com/other", over_days=40)
     assert prune_versions(pipeline) == 1
     assert versions_left(owner) == kept
+
+
+def test_a_version_that_a_run_is_making_live_stays(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase, database: Database
+) -> None:
+    """The run took the page up after the look for old versions, and has not committed yet."""
+    version_id = make_version(owner, url="https://example.com/a", over_days=40, was_live=False)
+    with psycopg.connect(database.owner_url) as run:
+        run.execute("UPDATE cixml.documents SET live_version_id = %s", [version_id])
+        run.execute("UPDATE cixml.document_versions SET live_from = now()")
+        with pipeline.transaction() as connection:
+            connection.execute("SET LOCAL lock_timeout = '2s'")
+            assert retention.prune_document_versions(connection, days=30).removed == 0
+    assert versions_left(owner) == {version_id}
+    assert prune_versions(pipeline) == 0
+
+
+def test_a_run_that_comes_while_its_version_is_removed_makes_nothing_live(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase, database: Database
+) -> None:
+    make_worker(owner)
+    job = make_job(owner, "https://example.com/a")
+    batch = begin(pipeline, claim_all(pipeline)[0].batch_id)
+    owed = store_document(pipeline, batch, b"body", "one")
+    owner.execute("UPDATE cixml.document_versions SET fetched_at = now() - interval '40 days'")
+    owner.execute("CREATE TABLE cixml.aside AS SELECT * FROM cixml.leases")
+    owner.execute("DELETE FROM cixml.leases")
+    flipped: list[object] = []
+    other = PipelineDatabase(database.pipeline_url)
+    run = threading.Thread(target=lambda: flipped.append(embed_and_flip(other, batch, owed, job.item_ids)))
+    with pipeline.transaction() as connection:
+        assert retention.prune_document_versions(connection, days=30).removed == 1
+        owner.execute("INSERT INTO cixml.leases SELECT * FROM cixml.aside")
+        run.start()
+        deadline = time.monotonic() + LOOK_SECONDS
+        while not count(owner, "pg_locks", "NOT granted"):
+            assert time.monotonic() < deadline, "the run does not wait"
+            time.sleep(0.01)
+    run.join()
+    other.close()
+    assert flipped == [[]]
+    assert owner.execute("SELECT live_version_id FROM cixml.documents").fetchone() == (None,)
 
 
 def test_a_slice_of_versions_is_bounded_by_chunks_but_takes_one_at_least(

@@ -10,6 +10,7 @@ WITH candidate AS (
           SELECT 1 FROM cixml.chunks c
           WHERE c.chunk_set_id = s.id AND NOT EXISTS (
               SELECT 1 FROM {relation} r WHERE r.corpus_id = c.corpus_id AND r.chunk_hash = c.chunk_hash))
+    FOR KEY SHARE OF v -- no row where retention is just removing it
 ), before AS (
     SELECT k.item_id, d.live_version_id, s.id AS chunk_set_id
     FROM candidate k
