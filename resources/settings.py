@@ -143,7 +143,7 @@ class PipelineSettings(BaseModel):
 
     database_url: SecretStr | None = None
     batch_items: int = Field(default=100, description="most items in one batch")
-    small_batch_items: int = Field(default=10, description="a batch up to this size may take the slot kept free")
+    small_batch_items: int = Field(default=10, description="a batch of up to so many pages may take the slot kept free")
     turn_seconds: float = Field(
         default=10.0, description="a run that worked this long while others wait takes no new item"
     )

@@ -61,7 +61,7 @@ def plan_batches(
     for batch in _group(items, limits):
         if len(chosen) >= room:
             break
-        if batch.cost > small_batch_items:
+        if len(batch.item_ids) > small_batch_items:  # as claims.capacity counts those that are open
             if room_for_large <= 0:
                 continue
             room_for_large -= 1

@@ -66,6 +66,12 @@ def test_a_small_batch_of_another_corpus_is_claimed_beside_two_large_ones() -> N
     assert plan(items, busy) == [[items[-1].item_id]]
 
 
+def test_many_known_pages_do_not_take_the_slot_kept_for_small_batches() -> None:
+    busy = Capacity(slots=3, open_batches=2, large_batches=2)
+    assert plan(make_items(40, is_known=True), busy) == []
+    assert [len(batch) for batch in plan(make_items(10, is_known=True), busy)] == [10]
+
+
 def test_no_more_than_the_free_slots_are_claimed() -> None:
     items = [item for corpus in CORPORA for item in make_items(2, corpus)]
     assert len(plan(items, Capacity(slots=3, open_batches=1, large_batches=0))) == 2
