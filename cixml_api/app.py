@@ -15,6 +15,7 @@ from cixml_api.access import Gate
 from cixml_api.audit import AuditLog
 from cixml_api.dependencies import Breaker, Services
 from cixml_api.middleware import RequestFrame
+from cixml_api.open_streams import OpenStreams
 from cixml_api.routes import (
     audit,
     corpora,
@@ -87,6 +88,7 @@ def create_app(
         gate=Gate(known, counts=RateLimits(redis), limits=settings.limits),
         audit=log,
         search_counts=counts,
+        streams=OpenStreams(limit=settings.limits.open_streams),
         searcher=Searcher(pool, embedder=embedding.embedder, cache=embedding.cache),
         new_index=new_index(settings, model),
         breakers=embedding.breakers,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request, Security
@@ -12,6 +13,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 
 from cixml_api.access import Gate, access_of, refuse_excess
 from cixml_api.audit import AuditLog
+from cixml_api.open_streams import OpenStreams
 from cixml_api.search_counts import SearchCounts
 from cixml_api.searching import Searcher
 from resources.embedding.breaker import BreakerReport
@@ -42,6 +44,7 @@ class Services:
     gate: Gate
     audit: AuditLog
     search_counts: SearchCounts
+    streams: OpenStreams
     searcher: Searcher
     new_index: NewIndex
     breakers: tuple[Breaker, ...]
@@ -84,6 +87,7 @@ async def get_known(
     refuse_excess(state.count)
     access.caller_id = caller.caller_id
     state.access = access
+    state.identify_again = partial(gate.identify, key, peer=access.peer)
     state.auth_seconds = time.perf_counter() - started
     return caller
 
@@ -106,3 +110,9 @@ AnyServices = Annotated[Services, Depends(get_services)]
 Known = Annotated[CallerContext, Security(get_known)]
 Caller = Annotated[CallerContext, Depends(get_caller)]
 Operator = Annotated[CallerContext, Depends(get_operator)]
+
+
+async def hold_stream(caller: Caller, services: AnyServices) -> AsyncIterator[None]:
+    """Hold a place among the caller's open streams until the answer was sent to its end."""
+    with services.streams.one_more(caller.caller_id):
+        yield

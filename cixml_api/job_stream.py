@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from cixml_api import schemas, views
 from cixml_api.errors import VALUE, FieldProblem, InvalidFieldsError
 from cixml_api.long_poll import LOOK_SECONDS
-from resources.errors import DatabaseUnavailableError, NotFoundError
+from resources.errors import CallerError, DependencyError, NotFoundError
 from resources.postgres.job_progress import JobVersion, job_version, list_ended_items
 from resources.postgres.jobs import JobSummary, get_job
 from resources.postgres.pool import Pool, connected
@@ -54,6 +54,8 @@ class JobStream:
     pool: Pool
     caller_id: str
     job_id: UUID
+    identify_again: Callable[[], Awaitable[object]]
+    """Raises CixmlError when the key would not be let in now."""
 
     async def version(self) -> JobVersion:
         """Return the job's version. Raises NotFoundError."""
@@ -66,17 +68,17 @@ class JobStream:
     async def events(self, request: Request, place: Place) -> AsyncIterator[bytes]:
         """Yield what comes after a place, until the job has ended or the caller is gone.
 
-        An outage of the database ends the stream: the caller comes back with its last id.
+        An outage ends the stream, and a key that is refused meanwhile: the caller comes back with its last id.
         """
         try:
             async for event in self._events(request, place):
                 yield event
-        except DatabaseUnavailableError as error:
-            _log.warning("a stream of job events ends early: %s", error)
+        except (CallerError, DependencyError) as error:
+            _log.warning("a stream of job events ends early: %s", error.code)
 
     async def _events(self, request: Request, place: Place) -> AsyncIterator[bytes]:
         status: str | None = None
-        told_at = time.monotonic()
+        told_at = identified_at = time.monotonic()
         while not await request.is_disconnected():
             if (await self.version()).version > place[0] or place[1] != AFTER_ALL_ITEMS:
                 row = await self._row()
@@ -88,6 +90,9 @@ class JobStream:
                 place, status, told_at = (row.version, AFTER_ALL_ITEMS), row.status, time.monotonic()
                 if is_over:
                     return
+            if time.monotonic() - identified_at >= COMMENT_SECONDS:
+                await self.identify_again()
+                identified_at = time.monotonic()
             if time.monotonic() - told_at >= COMMENT_SECONDS:
                 yield KEEPALIVE_COMMENT
                 told_at = time.monotonic()

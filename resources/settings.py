@@ -133,6 +133,7 @@ class LimitSettings(BaseModel):
 
     requests_per_minute: int = Field(default=6000, ge=0)
     bad_keys_per_minute: int = Field(default=60, ge=0)
+    open_streams: int = Field(default=100, ge=0, description="of events, in one API process")
     queued_pages: int = Field(default=50_000, ge=0, description="waiting or in work at once")
     corpora: int = Field(default=1000, ge=0)
     tokens_per_day: int = Field(default=0, ge=0, description="embedded for pages since midnight UTC")

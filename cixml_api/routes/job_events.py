@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
 from cixml_api import examples
-from cixml_api.dependencies import AnyServices, Caller
+from cixml_api.dependencies import AnyServices, Caller, hold_stream
 from cixml_api.job_stream import AFTER_ALL_ITEMS, JobStream, place_of
 from cixml_api.openapi import problems
 from resources.identifiers import Prefix, parse_public_id
@@ -30,6 +30,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
         **problems("job_watch", 404, 422),
     },
     summary="Watch a job",
+    dependencies=[Depends(hold_stream)],
 )
 async def watch(
     request: Request,
@@ -42,11 +43,17 @@ async def watch(
 
     `job` is the job when its status changed, and at the beginning; `progress` its counts when they changed; `end` the
     job at its end, the last event. With `Last-Event-ID` nothing is told twice and nothing left out. A comment comes
-    when there is nothing to tell for 15 seconds.
+    when there is nothing to tell for 15 seconds. The key is looked at every 15 seconds, too: a stream whose key is no
+    longer good ends without `end`.
     """
     key = parse_public_id(Prefix.JOB, job_id)
     place = place_of(last_event_id)
-    stream = JobStream(pool=services.pool, caller_id=caller.caller_id, job_id=key)
+    stream = JobStream(
+        pool=services.pool,
+        caller_id=caller.caller_id,
+        job_id=key,
+        identify_again=request.state.identify_again,
+    )
     found = await stream.version()
     if found.is_over and place >= (found.version, AFTER_ALL_ITEMS):
         return Response(status_code=204)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import pytest_asyncio
 from fastapi import Request
 
+from cixml_api import job_stream
 from cixml_api.job_stream import JobStream
 from resources.identifiers import Prefix, parse_public_id
 from resources.membership import caller_id_of
@@ -20,7 +22,7 @@ from resources.postgres import items
 from resources.postgres.batches import Batch
 from resources.postgres.database import Database as PipelineDatabase
 from resources.types import Stage
-from tests.api import ALICE, BOB, Api, running_api
+from tests.api import ALICE, BOB, Api, running_api, write_keys
 from tests.database import PEPPER, Database
 from tests.integration.test_job_actions import begin_one, fail, finish, items_of, submit
 
@@ -93,12 +95,7 @@ async def test_a_stream_follows_a_job_to_its_end(
 ) -> None:
     job = await submit(api)
     first, *_ = await items_of(api, job["id"])
-    stream = JobStream(
-        pool=api.app.state.services.pool,
-        caller_id=caller_id_of(ALICE, PEPPER),
-        job_id=parse_public_id(Prefix.JOB, job["id"]),
-    )
-    events = stream.events(Request({"type": "http"}, receive=stays), (0, 0))
+    events = stream_of(api, job, ALICE).events(Request({"type": "http"}, receive=stays), (0, 0))
 
     async def next_event() -> tuple[str, str, Any]:
         return events_of((await asyncio.wait_for(anext(events), 10)).decode())[0]
@@ -117,6 +114,47 @@ async def test_a_stream_follows_a_job_to_its_end(
     assert [(await next_event())[:2] for _ in range(3)] == [("item", "5.1"), ("item", "5.2"), ("end", "5")]
     with pytest.raises(StopAsyncIteration):
         await anext(events)
+
+
+async def test_a_stream_whose_key_is_taken_away_ends(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_stream, "COMMENT_SECONDS", 0.0)
+    job = await submit(api)
+    events = stream_of(api, job, ALICE).events(Request({"type": "http"}, receive=stays), (0, 0))
+    first = [(await asyncio.wait_for(anext(events), 10)).decode() for _ in range(2)]
+    assert events_of(first[0])[0][0] == "job"
+    assert first[1].startswith(":")
+    write_keys(api.keys_file, BOB)
+    with pytest.raises(StopAsyncIteration):
+        await asyncio.wait_for(past_comments(events), 10)
+
+
+async def past_comments(events: AsyncIterator[bytes]) -> bytes:
+    while (event := await anext(events)).startswith(b":"):
+        pass
+    return event
+
+
+async def test_a_caller_has_so_many_open_streams(database: Database, tmp_path: Path) -> None:
+    settings = database.settings(api={"keys_file": tmp_path / "keys.json"}, limits={"open_streams": 1})
+    async with running_api(settings) as api:
+        job = await submit(api)
+        await api.post(f"/v1/jobs/{job['id']}/cancel", None)
+        with api.app.state.services.streams.one_more(caller_id_of(ALICE, PEPPER)):
+            answer = await api.get(f"/v1/jobs/{job['id']}/events")
+            assert (answer.status_code, answer.json()["violated-policies"]) == (429, ["open-streams"])
+            assert int(answer.headers["retry-after"]) >= 1
+            assert (await api.get(f"/v1/jobs/{job['id']}/events", key=BOB)).status_code == 404
+        for _ in range(2):  # the place is given back
+            assert (await watch(api, job["id"]))[-1][0] == "end"
+
+
+def stream_of(api: Api, job: dict[str, Any], key: str) -> JobStream:
+    return JobStream(
+        pool=api.app.state.services.pool,
+        caller_id=caller_id_of(key, PEPPER),
+        job_id=parse_public_id(Prefix.JOB, job["id"]),
+        identify_again=partial(api.app.state.services.gate.identify, key, peer="127.0.0.1"),
+    )
 
 
 async def stays() -> Any:
