@@ -47,9 +47,8 @@ def print_job(console: Console, client: Client, job: Json) -> None:
     )
     for item in client.items(job["id"], status="failed") if items.get("failed") else ():
         error = item.get("error") or {}
-        console.print(
-            f"[red]failed[/red] {escape(item['url'])}: {error.get('code')} {escape(error.get('detail') or '')}"
-        )
+        name = item["url"] or item["external_id"]
+        console.print(f"[red]failed[/red] {escape(name)}: {error.get('code')} {escape(error.get('detail') or '')}")
 
 
 def print_hits(console: Console, answer: Json) -> None:
@@ -61,7 +60,8 @@ def print_hits(console: Console, answer: Json) -> None:
     for number, hit in enumerate(answer["results"], start=1):
         text = " ".join((hit.get("text") or "").split())
         snippet = text if len(text) <= _SNIPPET_CHARACTERS else text[:_SNIPPET_CHARACTERS].rsplit(" ", 1)[0] + " ..."
+        address = hit["url"] or hit["external_id"]
         console.print(
-            f"[bold]{hit.get('rank', number)}. {escape(hit.get('title') or hit['url'])}[/bold]  {hit['score']:.3f}"
+            f"[bold]{hit.get('rank', number)}. {escape(hit.get('title') or address)}[/bold]  {hit['score']:.3f}"
         )
-        console.print(f"   {escape(hit['url'])}\n   {escape(snippet)}", highlight=False)
+        console.print(f"   {escape(address)}\n   {escape(snippet)}", highlight=False)

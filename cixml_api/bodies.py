@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import NoReturn, TypeVar
 
@@ -30,10 +31,13 @@ _NUMBERS = {"missing": MISSING, "extra_forbidden": UNKNOWN}
 _RANGE_TYPES = ("too_long", "too_short", "greater_than", "less_than", "string_too_long", "string_too_short")
 
 
-def body_of(model: type[Body], *, may_be_empty: bool = False) -> Callable[[Request], Awaitable[Body]]:
+def body_of(
+    model: type[Body], *, may_be_empty: bool = False, cleaned: re.Pattern[str] | None = None
+) -> Callable[[Request], Awaitable[Body]]:
     """Return a dependency that gives the body as `model`. Name it after the caller: who is unknown gets 401 first.
 
-    With `may_be_empty` no body at all stands for an empty object.
+    With `may_be_empty` no body at all stands for an empty object. Characters that no text may hold are refused, but at
+    the pointers `cleaned`: there the model takes them out.
     """
 
     async def read(request: Request) -> Body:
@@ -41,7 +45,7 @@ def body_of(model: type[Body], *, may_be_empty: bool = False) -> Callable[[Reque
         if may_be_empty and not body:
             return validate(model, {})
         check_media_type(request.headers.get("content-type", ""))
-        return validate(model, parse(body))
+        return validate(model, parse(body, cleaned))
 
     return read
 
@@ -55,14 +59,14 @@ def check_media_type(value: str) -> None:
         raise MediaTypeError
 
 
-def parse(body: bytes) -> object:
+def parse(body: bytes, cleaned: re.Pattern[str] | None = None) -> object:
     """Return the JSON value. Raises MalformedBodyError, or InvalidFieldsError for characters no text may hold."""
     try:
         value: object = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         value = _parse_slowly(body, error)
     if b"\\u0000" in body or b"\\ud" in body.lower():
-        _refuse_characters(value)
+        _refuse_characters(value, cleaned)
     return value
 
 
@@ -94,7 +98,7 @@ def _finite(text: str) -> float:
     return number
 
 
-def _refuse_characters(value: object) -> None:
+def _refuse_characters(value: object, cleaned: re.Pattern[str] | None) -> None:
     """Postgres' text holds neither a NUL nor half of a surrogate pair."""
     problems = [
         FieldProblem(
@@ -104,6 +108,7 @@ def _refuse_characters(value: object) -> None:
         )
         for pointer, text in _strings(value)
         if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)
+        and not (cleaned and cleaned.fullmatch(pointer))
     ]
     if problems:
         raise InvalidFieldsError(problems)

@@ -21,6 +21,15 @@ JOB_REQUEST: list[JsonValue] = [
             {"url": "https://docs.example.com/api", "metadata": {"product": "x"}, "external_id": "A-17"},
         ],
     },
+    {
+        "corpus": "product-docs",
+        "documents": [{"external_id": "T-4711", "markdown": "# Rotate a key\n\nFirst, ...", "title": "Rotate a key"}],
+    },
+]
+
+PUSHED_DOCUMENT: list[JsonValue] = [
+    {"external_id": "T-4711", "markdown": "# Rotate a key\n\nFirst, ...", "metadata": {"product": "x"}},
+    {"external_id": "T-4712", "text": "Keys are rotated by ...", "title": "Keys"},
 ]
 
 RETRY_REQUEST: list[JsonValue] = [
@@ -235,6 +244,7 @@ SEARCH_ANSWER: list[JsonValue] = [
                 "document_id": _DOCUMENT_ID,
                 "corpus": "product-docs",
                 "url": "https://docs.example.com/api",
+                "external_id": "A-17",
                 "title": "API keys",
                 "text": "To rotate a key, ...",
                 "ordinal": 7,

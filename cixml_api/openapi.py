@@ -10,7 +10,16 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from cixml_api import errors
-from cixml_api.schemas import CorpusPatch, CorpusRequest, GrantRequest, JobRequest, Problem, RetryRequest, SearchRequest
+from cixml_api.schemas import (
+    CorpusPatch,
+    CorpusRequest,
+    GrantRequest,
+    JobRequest,
+    Problem,
+    PushedDocument,
+    RetryRequest,
+    SearchRequest,
+)
 
 DESCRIPTION = """
 Give URLs, get a searchable corpus. A job is accepted at once (202) and worked on in the background; a page is
@@ -30,6 +39,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     CorpusRequest,
     GrantRequest,
     JobRequest,
+    PushedDocument,
     RetryRequest,
     SearchRequest,
 )

@@ -222,6 +222,7 @@ def search_result(rank: int, hit: Hit, *, corpus: str) -> schemas.SearchResult:
         document_id=public_id(Prefix.DOCUMENT, hit.document_id),
         corpus=corpus,
         url=hit.url,
+        external_id=hit.external_id,
         title=hit.title,
         text=hit.text,
         ordinal=hit.ordinal,

@@ -1,7 +1,8 @@
 """From a page's bytes to its text layer, title and language. Pure: no network, no dagster.
 
-Two extractors: ours (structure.py), which keeps everything that is not furniture, for documentation and huge pages,
-and trafilatura, which finds the article among teasers and comments. What share of the page's own paragraphs was
+Two extractors for HTML: ours (structure.py), which keeps everything that is not furniture, for documentation and huge
+pages, and trafilatura, which finds the article among teasers and comments. Markdown becomes HTML first and is read by
+ours; plain text and JSON are taken as they are. What share of the page's own paragraphs was
 kept is measured for every page, since trafilatura silently drops most of some sites.
 """
 
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import trafilatura
 from lxml import etree
 from lxml import html as lxml_html
+from markdown_it import MarkdownIt
 
 from cixml_assets.decoding import decode as decode
 from cixml_assets.structure import Block, Kind, blocks_of, fold, render
@@ -33,7 +35,13 @@ MAX_SAMPLES = 400
 _PROBE_CHARACTERS = 60
 MAX_TITLE_CHARACTERS = 300
 
-_PLAIN_TYPES = frozenset({"text/plain", "text/markdown", "text/x-markdown"})
+_MARKDOWN_TYPES = frozenset({"text/markdown", "text/x-markdown"})
+_PLAIN_TYPES = frozenset({"text/plain", "application/json"})
+# Facts about the text (`title: x`) between two lines of dashes; without a colon those are rules around text.
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?=[\w-]+[ \t]*:)(?:.*\n)*?(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
+MAX_MARKDOWN_NESTING = (
+    40  # lists in lists count twice; what lies deeper is lost, and hostile text costs as much as this
+)
 _REFERENCE_GENERATORS = re.compile(
     r"docbook|publican|sphinx|docutils|mkdocs|docusaurus|vitepress|vuepress|doxygen|asciidoc|antora|javadoc|rustdoc|"
     r"mediawiki|pandoc|texinfo|makeinfo|gitbook|mdbook|jekyll|hugo|latex2html|tex4ht|dita|starlight",
@@ -65,8 +73,10 @@ class Extraction:
 
 def extract(content: str, content_type: str = "text/html") -> Extraction:
     """Return the main text of a decoded page. Raises ChunkingError: empty_text, extraction_failed."""
-    if content_type in _PLAIN_TYPES:
-        return _plain(content)
+    if content_type in _MARKDOWN_TYPES and len(content) <= HUGE_CHARACTERS:
+        return _markdown(content)
+    if content_type in _PLAIN_TYPES or content_type in _MARKDOWN_TYPES:
+        return _plain(content, has_title=content_type != "application/json")
     _refuse_attribute_bomb(content)
     tree = _parse(content)
     elements = sum(1 for _ in tree.iter())
@@ -232,10 +242,21 @@ def _language(tree: etree._Element) -> str | None:
     return match[0].lower() if match else None
 
 
-def _plain(content: str) -> Extraction:
+def _markdown(content: str) -> Extraction:
+    """Read Markdown as the page that it stands for: CommonMark with tables, HTML in it included."""
+    source = _FRONT_MATTER.sub("", clean_text(content).lstrip())
+    tree = _parse(MarkdownIt("commonmark", {"maxNesting": MAX_MARKDOWN_NESTING}).enable("table").render(source))
+    page = blocks_of(tree)
+    text = clean_text(render(page))
+    if not text:
+        raise ChunkingError("empty_text", "the page holds no text")
+    return Extraction(text=text, title=_title(tree, page), language=None, coverage=1.0, extractor="markdown-it")
+
+
+def _plain(content: str, *, has_title: bool) -> Extraction:
     text = clean_text(content).strip()
     if not text:
         raise ChunkingError("empty_text", "the page holds no text")
-    first = re.search(r"^(?:#\s+)?(\S.*)$", text, re.MULTILINE)
+    first = re.search(r"^(?:#\s+)?(\S.*)$", text, re.MULTILINE) if has_title else None
     title = fold(first[1])[:MAX_TITLE_CHARACTERS] if first else None
     return Extraction(text=text, title=title, language=None, coverage=1.0, extractor="plain")

@@ -32,7 +32,7 @@ class ExtractorClient:
         body: bytes,
         content_type: str,
         charset: str | None,
-        url: str,
+        url: str | None,
         tokenizer_path: Path,
         chunking: Chunking,
         max_chunks: int,

@@ -25,7 +25,7 @@
     │       ├── EmbeddingThrottledError
     │       └── EmbeddingInvalidError
     ├── DocumentError          this page; carries the stage it failed in
-    │   ├── ScrapingError      dns_failed, connect_failed, http_4xx, robots_disallowed, ...
+    │   ├── ScrapingError      dns_failed, http_4xx, robots_disallowed, content_removed, ...
     │   ├── ChunkingError      empty_text, extraction_failed, encoding_failed, too_many_chunks
     │   └── EmbeddingRejectedError   context_too_long: this text, not the server
     ├── LeaseLostError         another attempt owns the batch now; nothing was written

@@ -1,4 +1,4 @@
-"""Jobs: submit URLs, see how far they are."""
+"""Jobs: submit URLs and documents, see how far they are."""
 
 from __future__ import annotations
 
@@ -7,42 +7,33 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
 from pydantic import AwareDatetime, TypeAdapter
 
-from cixml_api import idempotency, schemas, views
-from cixml_api.addresses import corpus_key
+from cixml_api import schemas, views
 from cixml_api.bodies import body_of
-from cixml_api.dependencies import AnyServices, Caller, Services
+from cixml_api.dependencies import AnyServices, Caller
 from cixml_api.errors import RANGE, URL, VALUE, FieldProblem, InvalidFieldsError
 from cixml_api.filters import Moment, Several, plain, several
 from cixml_api.idempotency import IdempotencyKey
 from cixml_api.long_poll import tag_of, wait_for_change, wait_seconds
 from cixml_api.openapi import problems, request_body
 from cixml_api.pagination import Cursor, Limit, decode_cursor, encode_cursor, page, split
-from resources import fail_points
-from resources.errors import ConfigurationError, ForbiddenError, InvalidUrlError, NotFoundError
+from cixml_api.submissions import item_of, submit, twice
+from resources.errors import InvalidUrlError, NotFoundError
 from resources.identifiers import Prefix, parse_public_id
-from resources.postgres.callers import ensure_caller
-from resources.postgres.corpora import CorpusKey, ensure_corpus, get_access
 from resources.postgres.job_progress import job_outlook
 from resources.postgres.jobs import (
-    InsertedJob,
     ItemFilter,
     JobFilter,
-    JobSummary,
-    NewItem,
     count_job_items,
     count_jobs,
     get_job,
     list_job_items,
     list_jobs,
-    submit_job,
 )
-from resources.postgres.pool import caller_transaction, connected
-from resources.postgres.quotas import admit
-from resources.types import CallerContext, ItemStatus, JobStatus, Stage
+from resources.postgres.pool import connected
+from resources.postgres.submissions import NewItem
+from resources.types import ItemStatus, JobStatus, Stage
 from resources.web.urls import parse_url
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -58,7 +49,7 @@ _ITEM_PLACE = TypeAdapter(tuple[Literal["ordinal"], int])
     response_model=schemas.Job,
     responses=problems("job_create", 400, 403, 404, 413, 415, 422),
     openapi_extra=request_body(schemas.JobRequest),
-    summary="Submit URLs",
+    summary="Submit URLs and documents",
 )
 async def create_job(
     request: Request,
@@ -66,61 +57,36 @@ async def create_job(
     services: AnyServices,
     idempotency_key: IdempotencyKey = None,
     *,
-    body: Annotated[schemas.JobRequest, Depends(body_of(schemas.JobRequest))],
+    body: Annotated[schemas.JobRequest, Depends(body_of(schemas.JobRequest, cleaned=schemas.CLEANED))],
 ) -> Response:
-    """Accept URLs for a corpus, which is made on first use. The job is done when every item is in a final state.
+    """Accept URLs and documents for a corpus, which is made on first use. The job ends with the last of its items.
 
-    A URL that occurs again in the same job is `skipped`. `Location` is the job's address.
+    A URL that occurs again in the same job is `skipped`. For `documents` nothing is fetched: the same text under the
+    same external id again is `unchanged`, another one replaces it. `Location` is the job's address.
     """
-    items = _read_items(body, services.settings.api.max_urls_per_job)
-    corpus = corpus_key(caller, body.corpus)
-    keyed = idempotency.keyed(request, caller, idempotency_key, body)
-    async with caller_transaction(services.pool, caller.caller_id) as connection:
-        if kept := await idempotency.replay(connection, keyed):
-            return kept
-        inserted = await _insert(connection, services, caller, body, corpus, items, request.state.traceparent)
-        summary = _new_summary(inserted, caller, body.corpus, items)
-        answer = views.answer(views.job(summary), status=202, headers=views.started(inserted.id))
-        await idempotency.keep(connection, keyed, answer)
-        fail_points.reach(fail_points.JOB_INSERTED)
-    fail_points.reach(fail_points.JOB_COMMITTED)
-    return answer
-
-
-async def _insert(
-    connection: AsyncConnection[TupleRow],
-    services: Services,
-    caller: CallerContext,
-    body: schemas.JobRequest,
-    corpus: CorpusKey,
-    items: list[NewItem],
-    traceparent: str,
-) -> InsertedJob:
-    pages = len({item.url_key for item in items})
-    new = corpus.name if corpus.owner == caller.caller_id else None
-    await admit(connection, limits=services.settings.limits, pages=pages, corpus=new)
-    made = None
-    await ensure_caller(connection, caller)
-    if body.create_corpus and corpus.owner == caller.caller_id:
-        made = await ensure_corpus(connection, caller_id=caller.caller_id, name=corpus.name, index=services.new_index)
-    job = await submit_job(connection, caller_id=caller.caller_id, corpus=corpus, items=items, traceparent=traceparent)
-    if made and made[0].rowcount != made[1].rowcount:
-        model = services.settings.embedding_model
-        raise ConfigurationError(f"the model {model} is not in the database: run 'cixml migrate'")
-    if job is None:
-        if await get_access(connection, caller_id=caller.caller_id, key=corpus) is not None:
-            raise ForbiddenError("The grant is to read this corpus: its owner may grant to write.")
-        detail = f"There is no corpus {body.corpus!r} of this caller: let 'create_corpus' be true to make it."
-        raise NotFoundError(detail)
-    return job
+    return await submit(
+        request,
+        caller,
+        services,
+        corpus=body.corpus,
+        items=_read_items(body, services.settings.api.max_urls_per_job),
+        makes_corpus=body.create_corpus,
+        idempotency_key=idempotency_key,
+        body=body,
+    )
 
 
 def _read_items(body: schemas.JobRequest, most: int) -> list[NewItem]:
-    """Return the items. Raises InvalidFieldsError that names every bad URL."""
-    if len(body.urls) > most:
-        detail = f"a job takes at most {most} URLs, these are {len(body.urls)}: split it into several jobs"
+    """Return the items. Raises InvalidFieldsError that names every bad URL and document."""
+    total = len(body.urls) + len(body.documents)
+    if not total:
+        detail = "a job takes at least one URL or document: give 'urls' or 'documents'"
         raise InvalidFieldsError([FieldProblem(pointer="/urls", number=RANGE, detail=detail)])
-    items, wrong = [], []
+    if total > most:
+        kind = "documents" if body.documents else "urls"
+        detail = f"a job takes at most {most} URLs and documents, these are {total}: split it into several jobs"
+        raise InvalidFieldsError([FieldProblem(pointer=f"/{kind}", number=RANGE, detail=detail)])
+    items, wrong = [], list(twice(body.documents))
     for position, given in enumerate(body.urls):
         entry = None if isinstance(given, str) else given
         try:
@@ -140,33 +106,7 @@ def _read_items(body: schemas.JobRequest, most: int) -> list[NewItem]:
         )
     if wrong:
         raise InvalidFieldsError(wrong)
-    return items
-
-
-def _new_summary(inserted: InsertedJob, caller: CallerContext, corpus: str, items: list[NewItem]) -> JobSummary:
-    queued = len({item.url_key for item in items})
-    return JobSummary(
-        id=inserted.id,
-        caller_id=caller.caller_id,
-        corpus=corpus,
-        status=JobStatus.QUEUED,
-        version=1,
-        failed_stage=None,
-        error=None,
-        created_at=inserted.created_at,
-        started_at=None,
-        finished_at=None,
-        total=len(items),
-        queued=queued,
-        scraping=0,
-        chunking=0,
-        embedding=0,
-        indexed=0,
-        unchanged=0,
-        skipped=len(items) - queued,
-        failed=0,
-        cancelled=0,
-    )
+    return items + [item_of(document) for document in body.documents]
 
 
 @router.get(

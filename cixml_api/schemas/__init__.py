@@ -31,12 +31,14 @@ from cixml_api.schemas.corpora import (
     Role,
 )
 from cixml_api.schemas.documents import (
+    CLEANED,
     Chunk,
     ChunkList,
     Document,
     DocumentDetail,
     DocumentList,
     DocumentVersion,
+    PushedDocument,
     Source,
     SourceList,
 )
@@ -73,6 +75,7 @@ from cixml_api.schemas.usage import UsageGroup, UsageNumbers, UsageReport
 
 __all__ = [
     "CALLER_ID",
+    "CLEANED",
     "CORPUS_ADDRESS",
     "CORPUS_NAME",
     "Allowance",
@@ -117,6 +120,7 @@ __all__ = [
     "PartHealth",
     "Problem",
     "ProblemField",
+    "PushedDocument",
     "QueryRecord",
     "QueueHealth",
     "QueuePlace",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from resources.types import Stage
 
@@ -11,6 +13,18 @@ CALLER_ID = r"^[A-Za-z0-9._-]{1,128}$"
 CORPUS_ADDRESS = r"^([A-Za-z0-9._-]{1,128}:)?[a-z0-9][a-z0-9._-]{0,62}$"
 """An own corpus by its name, a granted one as `owner:name`."""
 MOST_METADATA_BYTES = 16_384
+
+
+def _is_small(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if len(str(value)) > MOST_METADATA_BYTES:
+        raise ValueError(f"the metadata of one document may have {MOST_METADATA_BYTES} characters: store less of it")
+    return value
+
+
+Metadata = Annotated[dict[str, JsonValue], AfterValidator(_is_small)]
+"""What a caller stores with a document."""
+ExternalId = Annotated[str, Field(min_length=1, max_length=256)]
+"""A caller's own id of a document."""
 
 
 class Request(BaseModel):

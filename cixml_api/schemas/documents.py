@@ -2,13 +2,51 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from cixml_api import examples
-from cixml_api.schemas.common import Answer, ListMetadata
+from cixml_api.schemas.common import Answer, ExternalId, ListMetadata, Metadata, Request
+
+MOST_TITLE_CHARACTERS = 300
+CLEANED = re.compile(r"(?:/documents/\d+)?/(?:text|markdown)")
+"""Where a body holds a document's text: what no text may hold is taken out there, as of a page's, not refused."""
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _clean(value: object) -> object:
+    return _LONE_SURROGATE.sub("\ufffd", value.replace("\0", "")) if isinstance(value, str) else value
+
+
+def _has_text(value: str) -> str:
+    if not value.strip():
+        raise ValueError("it holds no text: give some, or leave the document out")
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_clean), AfterValidator(_has_text)]
+Title = Annotated[str, Field(min_length=1, max_length=MOST_TITLE_CHARACTERS)]
+
+
+class PushedDocument(Request):
+    """A document that comes with the request: `text`, or `markdown`. In the corpus it is known by its `external_id`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.PUSHED_DOCUMENT})
+
+    external_id: ExternalId = Field(description="the caller's own id: what comes under it again replaces it")
+    text: Text | None = None
+    markdown: Text | None = Field(default=None, description="headings, tables and code are kept apart in it")
+    title: Title | None = Field(default=None, description="else the text's own heading")
+    metadata: Metadata = Field(default_factory=dict, description="merged into what is stored with the document")
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.text is None) == (self.markdown is None):
+            raise ValueError("give one of 'text' and 'markdown'")
+        return self
 
 
 class Document(Answer):

@@ -5,10 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, JsonValue, Tag, field_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from cixml_api import examples
-from cixml_api.schemas.common import CORPUS_ADDRESS, MOST_METADATA_BYTES, Answer, ErrorRecord, ListMetadata, Request
+from cixml_api.schemas.common import (
+    CORPUS_ADDRESS,
+    Answer,
+    ErrorRecord,
+    ExternalId,
+    ListMetadata,
+    Metadata,
+    Request,
+)
+from cixml_api.schemas.documents import PushedDocument
 from resources.types import BatchState, ItemStatus, JobStatus, Stage
 
 MOST_RETRIED = 10_000
@@ -18,15 +27,8 @@ class UrlEntry(Request):
     """One URL with what the caller wants to find it by."""
 
     url: str = Field(description="absolute http or https URL")
-    metadata: dict[str, JsonValue] = Field(default_factory=dict, description="stored with the document")
-    external_id: str | None = Field(default=None, min_length=1, max_length=256, description="the caller's own id")
-
-    @field_validator("metadata")
-    @classmethod
-    def _is_small(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        if len(str(value)) > MOST_METADATA_BYTES:
-            raise ValueError(f"the metadata of one URL may have {MOST_METADATA_BYTES} characters: store less of it")
-        return value
+    metadata: Metadata = Field(default_factory=dict, description="stored with the document")
+    external_id: ExternalId | None = Field(default=None, description="the caller's own id")
 
 
 def _branch(value: object) -> str:
@@ -34,7 +36,7 @@ def _branch(value: object) -> str:
 
 
 class JobRequest(Request):
-    """URLs to fetch, cut, embed and make searchable in one corpus."""
+    """URLs to fetch, and documents that come with the request, to cut, embed and make searchable in one corpus."""
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.JOB_REQUEST})
 
@@ -45,7 +47,8 @@ class JobRequest(Request):
     create_corpus: bool = True
     urls: list[
         Annotated[Annotated[str, Tag("<text>")] | Annotated[UrlEntry, Tag("<object>")], Discriminator(_branch)]
-    ] = Field(min_length=1)
+    ] = Field(default=[])
+    documents: list[PushedDocument] = Field(default=[], description="texts that are not fetched; no external id twice")
 
 
 class RetryRequest(Request):
@@ -186,12 +189,15 @@ class ChunkCounts(Answer):
 
 
 class Item(Answer):
-    """One URL of a job. `waiting_reason` says why a queued item waits (breaker, host, robots, ...)."""
+    """One URL of a job, or a pushed document, which has none.
+
+    `waiting_reason` says why a queued item waits (breaker, host, robots, ...).
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.ITEM})
 
     id: str
-    url: str
+    url: str | None
     final_url: str | None
     external_id: str | None
     metadata: dict[str, Any]

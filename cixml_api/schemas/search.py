@@ -48,7 +48,8 @@ class SearchResult(Answer):
     chunk_id: str
     document_id: str
     corpus: str
-    url: str
+    url: str | None
+    external_id: str | None
     title: str | None
     text: str
     ordinal: int

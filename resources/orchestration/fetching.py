@@ -9,11 +9,13 @@ from typing import Any
 import dagster as dg
 
 from resources.errors import ScrapingError
-from resources.orchestration.lease import Lease
+from resources.orchestration.lease import Lease, observe
 from resources.orchestration.runtime import runtime
 from resources.orchestration.streams import FetchOutcome, FetchStream
-from resources.postgres import pages
+from resources.postgres import pages, pushes
+from resources.postgres.items import ItemEnd
 from resources.postgres.pages import FetchItem
+from resources.types import ItemStatus
 
 FETCHES_AT_ONCE = 16
 
@@ -23,6 +25,7 @@ class FetchResource(dg.ConfigurableResource[Any]):
 
     def stream(self, lease: Lease) -> FetchStream:
         """Return the outcomes of all items of the batch that have no bytes yet."""
+        _settle_pushes(lease)
         with lease.reading() as connection:
             items = pages.fetch_items(connection, batch_id=lease.batch.batch_id)
         stopped = Event()
@@ -35,7 +38,24 @@ class FetchResource(dg.ConfigurableResource[Any]):
         return FetchStream(lease=lease, items=items, outcomes=outcomes, stopped=stopped)
 
 
+def _settle_pushes(lease: Lease) -> None:
+    """End what was pushed and is live already: it costs nothing."""
+    with lease.transaction() as connection:
+        unchanged = pushes.settle(connection, batch_id=lease.batch.batch_id)
+        ended = lease.end_items(
+            connection,
+            [
+                ItemEnd(item_id=push.item_id, status=ItemStatus.UNCHANGED, document_id=push.document_id)
+                for push in unchanged
+            ],
+        )
+    observe(ended)
+
+
 async def _fetch(item: FetchItem) -> FetchOutcome:
+    if item.url is None:
+        detail = "the pushed content is stored no more: push it again"
+        return FetchOutcome(item=item, error=ScrapingError("content_removed", detail))
     try:
         page = await runtime().fetcher.fetch(item.url, etag=item.etag, last_modified=item.last_modified)
     except ScrapingError as error:

@@ -1,8 +1,7 @@
-"""A caller's jobs and their items: submitted, read, listed. Their progress is written by the pipeline, not here."""
+"""A caller's jobs and their items: read, listed. They are written by submissions and by the pipeline, not here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -10,29 +9,10 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, class_row, scalar_row
-from psycopg.types.json import Jsonb
 
-from resources.identifiers import new_uuid
-from resources.postgres.corpora import COUNT_CAP, CorpusKey
+from resources.postgres.corpora import COUNT_CAP
 from resources.postgres.pool import fetch_as
 from resources.postgres.queries import query
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewItem:
-    """One URL of a submission. `url_key` is its identity in the corpus."""
-
-    url: str
-    url_key: str
-    host: str
-    external_id: str | None = None
-    metadata: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InsertedJob:
-    id: UUID
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +68,11 @@ class ItemFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobItem:
-    """One URL of a job and how far it is."""
+    """One URL of a job, or what was pushed, and how far it is."""
 
     id: UUID
     ordinal: int
-    url: str
+    url: str | None
     final_url: str | None
     external_id: str | None
     metadata: dict[str, Any]
@@ -118,44 +98,6 @@ class JobItem:
     started_at: datetime | None
     finished_at: datetime | None
     ended_version: int | None
-
-
-async def submit_job(
-    connection: AsyncConnection[TupleRow],
-    *,
-    caller_id: str,
-    corpus: CorpusKey,
-    items: Sequence[NewItem],
-    traceparent: str | None,
-) -> InsertedJob | None:
-    """Insert a job, its items and their places in the queue, and wake the sensor. None: no such corpus to write in."""
-    job_id = new_uuid()
-    job = connection.cursor(row_factory=class_row(InsertedJob))
-    await job.execute(
-        query("insert_job"),
-        {
-            "job_id": job_id,
-            "caller_id": caller_id,
-            "owner": corpus.owner,
-            "name": corpus.name,
-            "items_total": len(items),
-            "items_open": len({item.url_key for item in items}),
-            "traceparent": traceparent,
-        },
-    )
-    await connection.execute(
-        query("insert_job_items"),
-        {
-            "job_id": job_id,
-            "urls": [item.url for item in items],
-            "url_keys": [item.url_key for item in items],
-            "hosts": [item.host for item in items],
-            "external_ids": [item.external_id for item in items],
-            "metadata": [Jsonb(item.metadata or {}) for item in items],
-        },
-    )
-    await connection.execute(query("notify_jobs"))
-    return await job.fetchone()
 
 
 async def get_job(connection: AsyncConnection[TupleRow], *, caller_id: str, job_id: UUID) -> JobSummary | None:

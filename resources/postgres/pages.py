@@ -18,10 +18,13 @@ from resources.types import FetchedPage, RobotsVerdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchItem:
-    """An item to fetch, and what is known of the live version of its document for a conditional request."""
+    """An item to fetch, and what is known of the live version of its document for a conditional request.
+
+    Without a URL it is one whose pushed content is stored no more.
+    """
 
     item_id: UUID
-    url: str
+    url: str | None
     url_key: str
     fetch_seq: int
     attempts: int
@@ -43,10 +46,10 @@ class VersionToChunk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionBody:
-    """The bytes of a version and what the server said they are."""
+    """The bytes of a version and what its server, or who pushed it, said they are."""
 
     document_version_id: UUID
-    final_url: str
+    final_url: str | None
     content_type: str
     charset: str | None
     body: bytes

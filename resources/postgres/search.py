@@ -26,7 +26,8 @@ class Hit:
     score: float
     chunk_id: UUID
     document_id: UUID
-    url: str
+    url: str | None
+    external_id: str | None
     title: str | None
     text: str
     ordinal: int
@@ -51,7 +52,8 @@ class _Row:
     distance: float | None
     chunk_id: UUID
     document_id: UUID
-    url: str
+    url: str | None
+    external_id: str | None
     title: str | None
     text: str
     ordinal: int
@@ -128,6 +130,7 @@ def _hit(row: _Row, distance: float) -> Hit:
         chunk_id=row.chunk_id,
         document_id=row.document_id,
         url=row.url,
+        external_id=row.external_id,
         title=row.title,
         text=row.text,
         ordinal=row.ordinal,

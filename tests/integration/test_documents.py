@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 
 from resources.membership import caller_id_of
 from tests.api import ALICE, BOB, Api, index_document, running_api
-from tests.database import PEPPER, Database, database, postgres_server  # noqa: F401  # fixtures
+from tests.database import PEPPER, Database
 
 PAGE = "https://docs.example.com/start"
 ALICES, BOBS = caller_id_of(ALICE, PEPPER), caller_id_of(BOB, PEPPER)
@@ -23,14 +23,14 @@ BODY, TEXT = "<p>Prüfung</p>".encode("cp1252"), "Prüfung"
 
 
 @pytest_asyncio.fixture
-async def api(database: Database, tmp_path: Path) -> AsyncIterator[Api]:  # noqa: F811
+async def api(database: Database, tmp_path: Path) -> AsyncIterator[Api]:
     async with running_api(database.settings(api={"keys_file": tmp_path / "keys.json"})) as found:
         assert (await found.post("/v1/corpora", {"name": "docs"})).status_code == 201
         yield found
 
 
 @pytest.fixture
-def rows(database: Database) -> Iterator[psycopg.Connection[Any]]:  # noqa: F811
+def rows(database: Database) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(database.pipeline_url, autocommit=True, row_factory=dict_row) as connection:
         yield connection
 

@@ -1,20 +1,26 @@
--- A URL that occurs again in the job is skipped: its item names the first one and is not queued.
+-- A URL that occurs again in the job is skipped: its item names the first one and is not queued. What was pushed is
+-- stored already as a version: its item has nothing to fetch.
 WITH given AS MATERIALIZED (
     SELECT uuidv7() AS id, u.*
-    FROM unnest(%(urls)s::text[], %(url_keys)s::text[], %(hosts)s::text[], %(external_ids)s::text[], %(metadata)s::jsonb[])
-         WITH ORDINALITY AS u (url, url_key, host, external_id, metadata, position)
+    FROM unnest(%(urls)s::text[], %(url_keys)s::text[], %(hosts)s::text[], %(external_ids)s::text[], %(metadata)s::jsonb[],
+                %(version_ids)s::uuid[])
+         WITH ORDINALITY AS u (url, url_key, host, external_id, metadata, version_id, position)
 ), marked AS (
     SELECT *, first_value(id) OVER (PARTITION BY url_key ORDER BY position) AS first_id
     FROM given
 ), items AS (
     INSERT INTO cixml.job_items (id, job_id, caller_id, corpus_id, ordinal, url, url_key, host, external_id, metadata,
+                                 start_stage, document_id, document_version_id, bytes,
                                  status, duplicate_of, finished_at, ended_version)
     SELECT m.id, j.id, j.caller_id, j.corpus_id, m.position - 1, m.url, m.url_key, m.host, m.external_id, m.metadata,
+           CASE WHEN m.version_id IS NULL THEN 'scraping' ELSE 'chunking' END, v.document_id, v.id,
+           coalesce(v.body_bytes, 0),
            CASE WHEN m.id = m.first_id THEN 'queued' ELSE 'skipped' END,
            nullif(m.first_id, m.id),
            CASE WHEN m.id <> m.first_id THEN now() END,
            CASE WHEN m.id <> m.first_id THEN j.version END
-    FROM marked m, cixml.jobs j
+    FROM cixml.jobs j CROSS JOIN marked m
+    LEFT JOIN cixml.document_versions v ON v.id = m.version_id
     WHERE j.id = %(job_id)s
     ORDER BY m.position
     RETURNING id, caller_id, corpus_id, url_key, host, status

@@ -3,7 +3,7 @@ WITH due AS (
     SELECT d.id, d.url, d.url_key, d.host, d.external_id, d.metadata, c.owner,
            row_number() OVER (ORDER BY d.checked_at, d.id) - 1 AS ordinal
     FROM cixml.documents d JOIN cixml.corpora c ON c.id = d.corpus_id
-    WHERE d.corpus_id = %(corpus_id)s AND d.deleted_at IS NULL AND d.live_version_id IS NOT NULL
+    WHERE d.corpus_id = %(corpus_id)s AND d.deleted_at IS NULL AND d.live_version_id IS NOT NULL AND d.url IS NOT NULL
       AND d.checked_at < now() - make_interval(secs => %(older_than_seconds)s)
       AND NOT EXISTS (SELECT 1 FROM cixml.leases l
                       WHERE l.corpus_id = d.corpus_id AND l.url_key = d.url_key AND l.work = 'ingest')

@@ -43,7 +43,14 @@ def test_urls_may_be_texts_and_objects() -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"urls": []}, [("/urls", RANGE)]),
+        ({"documents": [{"external_id": "a", "text": " \n"}]}, [("/documents/0/text", VALUE)]),
+        ({"documents": [{"external_id": "a", "markdown": ""}]}, [("/documents/0/markdown", VALUE)]),
+        ({"documents": [{"external_id": "a"}]}, [("/documents/0", VALUE)]),
+        ({"documents": [{"external_id": "a", "text": "x", "markdown": "x"}]}, [("/documents/0", VALUE)]),
+        ({"documents": [{"text": "x"}]}, [("/documents/0/external_id", MISSING)]),
+        ({"documents": [{"external_id": "a", "text": "x", "html": "x"}]}, [("/documents/0/html", UNKNOWN)]),
+        ({"documents": [{"external_id": "a", "text": 3}]}, [("/documents/0/text", VALUE)]),
+        ({"documents": [{"external_id": "a", "text": "x", "title": ""}]}, [("/documents/0/title", RANGE)]),
         ({"urls": None}, [("/urls", VALUE)]),
         ({"urls": [3]}, [("/urls/0", VALUE)]),
         ({"urls": ["https://a.example/", {}]}, [("/urls/1/url", MISSING)]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cixml_assets.extraction import clean_text, decode, extract
+from cixml_assets.extraction import HUGE_CHARACTERS, clean_text, decode, extract
 from resources.errors import ChunkingError
 
 PAGES = Path(__file__).parents[2] / "data" / "pages"
@@ -169,8 +170,80 @@ def test_language_is_the_page_s(attributes: str, language: str | None) -> None:
 
 
 def test_plain_text_passes_through() -> None:
-    result = extract("# Title\n\nsome *text*\r\n", "text/markdown")
+    result = extract("# Title\n\nsome *text*\r\n", "text/plain")
     assert (result.text, result.title, result.coverage) == ("# Title\n\nsome *text*", "Title", 1.0)
+
+
+def test_json_is_text_without_a_title() -> None:
+    result = extract('{"key": "value"}\n', "application/json")
+    assert (result.text, result.title) == ('{"key": "value"}', None)
+
+
+MARKDOWN = """---
+title: never shown
+---
+Rotate a key
+============
+
+Keys are *rotated* by [the service](https://a.example/x) &amp; by hand.\x00
+
+## By hand
+
+1. first
+2. second, `with code`
+
+| what | when |
+|------|------|
+| key  | 30 days |
+
+```sql
+SELECT 1
+  FROM keys; -- <b>
+```
+
+<p>HTML<br>in it</p><script>no text</script>
+"""
+
+
+def test_markdown_keeps_headings_lists_tables_and_code_apart_and_loses_its_marks() -> None:
+    result = extract(MARKDOWN, "text/markdown")
+    assert result.text == (
+        "# Rotate a key\n\nKeys are rotated by the service & by hand.\n\n## By hand\n\nfirst\nsecond, with code\n\n"
+        "what | when\nkey | 30 days\n\nSELECT 1\n  FROM keys; -- <b>\n\nHTML\nin it"
+    )
+    assert (result.title, result.coverage, result.extractor) == ("Rotate a key", 1.0, "markdown-it")
+
+
+@pytest.mark.parametrize("content", ["", "---\ntitle: x\n---\n", "<!-- nothing -->", "![](a.png)"])
+def test_markdown_without_text_is_an_error(content: str) -> None:
+    with pytest.raises(ChunkingError) as caught:
+        extract(content, "text/markdown")
+    assert caught.value.code == "empty_text"
+
+
+def test_rules_around_text_are_no_front_matter() -> None:
+    assert extract("---\nHello\n\n---\nworld", "text/markdown").text == "Hello\n\nworld"
+
+
+def test_lists_deep_in_lists_keep_their_text() -> None:
+    content = "\n".join(f"{'  ' * depth}- level {depth}" for depth in range(15))
+    assert extract(content, "text/markdown").text == "\n".join(f"level {depth}" for depth in range(15))
+
+
+def test_huge_markdown_is_read_as_it_is() -> None:
+    content = "# Title\n\n" + "some *text* " * (HUGE_CHARACTERS // 12 + 1)
+    assert extract(content, "text/markdown").text == content.strip()
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    ["[" * 50_000, "*a_ " * 25_000, "> " * 20_000 + "x", "`" * 100_000, "[a](<b" * 20_000, "- " * 5_000 + "x"],
+)
+def test_hostile_markdown_ends_within_the_workers_time(bomb: str) -> None:
+    started = time.process_time()
+    with contextlib.suppress(ChunkingError):
+        extract(bomb, "text/markdown")
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize(
