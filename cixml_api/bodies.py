@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
-from typing import NoReturn, TypeVar
+from functools import partial
+from itertools import islice
+from typing import NoReturn, Optional, TypeVar
 
-import orjson
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -16,6 +18,7 @@ from pydantic_core import ErrorDetails
 from cixml_api.errors import (
     CHARACTER,
     MISSING,
+    MOST_FIELD_PROBLEMS,
     RANGE,
     UNKNOWN,
     VALUE,
@@ -26,8 +29,14 @@ from cixml_api.errors import (
 )
 
 Body = TypeVar("Body", bound=BaseModel)
+_Path = Optional[tuple["_Path", str | int]]  # noqa: UP045  # a recursive alias: `|` takes no text
+"""A place in the body: the place around it and the last step; None is the body itself."""
 
 _NUMBERS = {"missing": MISSING, "extra_forbidden": UNKNOWN}
+MOST_FIELDS = 1000
+"""Of one object: each unknown one becomes an error of its own."""
+
+_REFUSED = re.compile("[\0\ud800-\udfff]")
 _RANGE_TYPES = ("too_long", "too_short", "greater_than", "less_than", "string_too_long", "string_too_short")
 
 
@@ -60,11 +69,22 @@ def check_media_type(value: str) -> None:
 
 
 def parse(body: bytes, cleaned: re.Pattern[str] | None = None) -> object:
-    """Return the JSON value. Raises MalformedBodyError, or InvalidFieldsError for characters no text may hold."""
+    """Return the JSON value. Raises MalformedBodyError, or InvalidFieldsError for what JSON allows and we do not.
+
+    That is a name that occurs twice (which of the values is meant?), and characters that no text may hold.
+    """
+    wrong: list[_WrongObject] = []
     try:
-        value: object = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        value = _parse_slowly(body, error)
+        value: object = json.loads(
+            body.decode(),
+            object_pairs_hook=partial(_object, wrong),
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+    except (ValueError, RecursionError) as error:
+        raise MalformedBodyError(f"The body is not JSON: {error}") from error
+    if wrong:
+        raise InvalidFieldsError([_object_problem(value)])
     if b"\\u0000" in body or b"\\ud" in body.lower():
         _refuse_characters(value, cleaned)
     return value
@@ -79,55 +99,84 @@ def validate(model: type[Body], value: object) -> Body:
         raise InvalidFieldsError([_field_problem(each) for each in details]) from error
 
 
-def _parse_slowly(body: bytes, error: orjson.JSONDecodeError) -> object:
-    """Tell lone surrogates, which orjson takes for bad JSON, from what is no JSON."""
-    try:
-        return json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, RecursionError):
-        raise MalformedBodyError(f"The body is not JSON: {error}") from error
+class _WrongObject(dict[str, object]):
+    """An object that is refused: `field` occurs twice in it, or it has more fields than any may have (None)."""
+
+    field: str | None = None
+
+
+def _object(wrong: list[_WrongObject], pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) == len(pairs) <= MOST_FIELDS:
+        return found
+    wrong.append(_WrongObject(found))
+    if len(pairs) <= MOST_FIELDS:
+        wrong[-1].field = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+    return wrong[-1]
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)
+    raise ValueError(f"{name} is no JSON number")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(text)
+        raise ValueError(f"{text} is too large for a number")
     return number
+
+
+def _object_problem(value: object) -> FieldProblem:
+    """Return what is wrong with the outermost wrong object."""
+    path, found = next((path, found) for path, found in _values(value) if isinstance(found, _WrongObject))
+    if found.field is None:
+        detail = f"an object may have {MOST_FIELDS} fields: take some out"
+        return FieldProblem(pointer=_joined(path), number=RANGE, detail=detail)
+    detail = f"the field {found.field!r} stands there twice: take one out"
+    return FieldProblem(pointer=_joined((path, found.field)), number=VALUE, detail=detail)
 
 
 def _refuse_characters(value: object, cleaned: re.Pattern[str] | None) -> None:
     """Postgres' text holds neither a NUL nor half of a surrogate pair."""
-    problems = [
-        FieldProblem(
-            pointer=pointer,
-            number=CHARACTER,
-            detail="the text holds a NUL or half of a surrogate pair: take it out",
-        )
-        for pointer, text in _strings(value)
-        if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)
-        and not (cleaned and cleaned.fullmatch(pointer))
-    ]
-    if problems:
-        raise InvalidFieldsError(problems)
+    detail = "the text holds a NUL or half of a surrogate pair: take it out"
+    problems = (
+        FieldProblem(pointer=_joined(path), number=CHARACTER, detail=detail)
+        for path, text in _strings(value)
+        if _REFUSED.search(text) and not (cleaned and cleaned.fullmatch(_joined(path)))
+    )
+    if found := list(islice(problems, MOST_FIELD_PROBLEMS)):
+        raise InvalidFieldsError(found)
 
 
-def _strings(value: object) -> Iterator[tuple[str, str]]:
-    """Yield every string with its pointer, without recursion: the value may be nested as deep as the parser allows."""
-    left: list[tuple[str, object]] = [("", value)]
-    while left:
-        pointer, found = left.pop()
+def _strings(value: object) -> Iterator[tuple[_Path, str]]:
+    """Yield every string and every name of a field with its path."""
+    for path, found in _values(value):
         if isinstance(found, str):
-            yield pointer, found
+            yield path, found
         elif isinstance(found, dict):
-            for key, inner in found.items():
-                step = f"{pointer}/{_escape(key)}"
-                yield step, key
-                left.append((step, inner))
+            for key in found:
+                yield (path, key), key
+
+
+def _values(value: object) -> Iterator[tuple[_Path, object]]:
+    """Yield every value with its path, the outer ones first and without recursion: millions may be nested deeply."""
+    left: deque[tuple[_Path, object]] = deque([(None, value)])
+    while left:
+        path, found = left.popleft()
+        yield path, found
+        if isinstance(found, dict):
+            left.extend(((path, key), inner) for key, inner in found.items())
         elif isinstance(found, list):
-            left.extend((f"{pointer}/{position}", inner) for position, inner in enumerate(found))
+            left.extend(((path, position), inner) for position, inner in enumerate(found))
+
+
+def _joined(path: _Path) -> str:
+    """Return the JSON pointer of a path."""
+    steps = []
+    while path is not None:
+        path, step = path
+        steps.append(f"/{_escape(str(step))}")
+    return "".join(reversed(steps))
 
 
 def _field_problem(error: ErrorDetails) -> FieldProblem:

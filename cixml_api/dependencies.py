@@ -13,6 +13,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 
 from cixml_api.access import Gate, access_of, refuse_excess
 from cixml_api.audit import AuditLog
+from cixml_api.filters import check_query
 from cixml_api.open_streams import OpenStreams
 from cixml_api.search_counts import SearchCounts
 from cixml_api.searching import Searcher
@@ -70,7 +71,11 @@ async def get_known(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     header: Annotated[str | None, Security(_header)],
 ) -> CallerContext:
-    """Return who calls, once it is counted. Raises UnauthenticatedError, LimitError, MembershipUnavailableError."""
+    """Return who calls, once it is counted.
+
+    Raises UnauthenticatedError, LimitError, MembershipUnavailableError, and InvalidFieldsError for a query that holds
+    what the route does not know.
+    """
     started = time.perf_counter()
     gate, state = _services(request).gate, request.state
     key = bearer.credentials if bearer else header
@@ -88,6 +93,7 @@ async def get_known(
     access.caller_id = caller.caller_id
     state.access = access
     state.identify_again = partial(gate.identify, key, peer=access.peer)
+    check_query(request)
     state.auth_seconds = time.perf_counter() - started
     return caller
 

@@ -11,6 +11,15 @@ _CHUNK_ID = "chk_5d41402abc4b2a76b9719d911017c592"
 _VERSION_ID = "ver_0193a5c27e8f7c33b2c3d4e5f6071829"
 _TIME = "2026-11-24T09:30:00.120000Z"
 
+LIST_METADATA: dict[str, JsonValue] = {
+    "limit": 50,
+    "order": "-created_at",
+    "next": None,
+    "total_records": 1,
+    "total_is_exact": True,
+    "warnings": [],
+}
+
 JOB_REQUEST: list[JsonValue] = [
     {"corpus": "product-docs", "urls": ["https://docs.example.com/start"]},
     {
@@ -174,22 +183,26 @@ CORPUS: list[JsonValue] = [
     }
 ]
 
+_DOCUMENT: dict[str, JsonValue] = {
+    "id": _DOCUMENT_ID,
+    "url": "https://docs.example.com/api",
+    "external_id": "A-17",
+    "metadata": {"product": "x"},
+    "status": "live",
+    "title": "API keys",
+    "language": "en",
+    "content_type": "text/html",
+    "bytes": 18402,
+    "chunk_count": 12,
+    "snapshot": _VERSION_ID,
+    "fetched_at": _TIME,
+    "changed_at": _TIME,
+    "checked_at": _TIME,
+}
+LISTED_DOCUMENT: list[JsonValue] = [_DOCUMENT]
 DOCUMENT: list[JsonValue] = [
-    {
-        "id": _DOCUMENT_ID,
-        "url": "https://docs.example.com/api",
-        "external_id": "A-17",
-        "metadata": {"product": "x"},
-        "status": "live",
-        "title": "API keys",
-        "language": "en",
-        "content_type": "text/html",
-        "bytes": 18402,
-        "chunk_count": 12,
-        "snapshot": _VERSION_ID,
-        "fetched_at": _TIME,
-        "changed_at": _TIME,
-        "checked_at": _TIME,
+    _DOCUMENT
+    | {
         "versions": [
             {
                 "id": _VERSION_ID,
@@ -317,13 +330,30 @@ USAGE: list[JsonValue] = [
                 **_USED,
             }
         ],
-        "_metadata": {
-            "limit": 50,
-            "order": "corpus,operation",
-            "next": None,
-            "total_records": 1,
-            "total_is_exact": True,
-            "warnings": [],
-        },
+        "_metadata": LIST_METADATA | {"order": "corpus,operation"},
+    }
+]
+
+LIVE: list[JsonValue] = [{"status": "ok"}]
+READY: list[JsonValue] = [{"status": "ready", "checks": {"postgres": "ok", "migrations": "ok", "pool": "ok"}}]
+HEALTH: list[JsonValue] = [
+    {
+        "status": "ok",
+        "postgres": {"status": "ok", "detail": None},
+        "redis": {"status": "ok", "detail": None},
+        "membership": {"kind": "service", "status": "ok", "since_seconds": 86400.0, "detail": None},
+        "embedding": [
+            {
+                "model": "all-MiniLM-L6-v2",
+                "breaker": "closed",
+                "since_seconds": 86400.0,
+                "retry_after_seconds": 0.0,
+                "reason": None,
+                "shared": True,
+            }
+        ],
+        "queue": {"ready": 0, "waiting": 0, "leased": 3, "oldest_seconds": 0.0},
+        "worker_slots": 4,
+        "warnings": [],
     }
 ]

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated
 
-from fastapi import Query
-from pydantic import AwareDatetime
+from fastapi import Query, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from pydantic import AwareDatetime, BeforeValidator
 
-from cixml_api.errors import VALUE, FieldProblem, InvalidFieldsError
+from cixml_api.errors import UNKNOWN, VALUE, FieldProblem, InvalidFieldsError
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:?\d\d)", re.ASCII)
+
+
+def _is_moment(given: object) -> object:
+    """Refuse what pydantic would take as well: a bare number, which it reads as seconds or as milliseconds."""
+    if isinstance(given, str) and not _MOMENT.fullmatch(given):
+        raise ValueError("it is no time as in RFC 3339, with its zone: 2026-11-24T10:00:00Z")
+    return given
+
 
 Several = Annotated[str | None, Query(max_length=500, description="one or several, separated by commas")]
-Moment = Annotated[AwareDatetime | None, Query(description="RFC 3339, with its zone")]
+Moment = Annotated[AwareDatetime | None, BeforeValidator(_is_moment), Query(description="RFC 3339, with its zone")]
 
 
 def several(name: str, given: str | None, known: Iterable[str]) -> list[str] | None:
@@ -31,3 +45,26 @@ def plain(name: str, text: str | None) -> str | None:
     if text and "\0" in text:
         raise InvalidFieldsError([FieldProblem(pointer=f"/{name}", number=VALUE, detail="it holds no NUL")])
     return text
+
+
+def check_query(request: Request) -> None:
+    """Refuse a parameter that the route does not have, and one that is given twice. Raises InvalidFieldsError."""
+    route = request.scope.get("route")
+    if not request.url.query or not isinstance(route, APIRoute):
+        return
+    known = _names(route.dependant)
+    problems = []
+    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if name not in known:
+            detail = f"there is no parameter {name!r}: take it out, or mend its name"
+            problems.append(FieldProblem(pointer=f"/{name}", number=UNKNOWN, detail=detail))
+        elif count > 1:
+            detail = f"the parameter {name!r} stands there {count} times: give it once"
+            problems.append(FieldProblem(pointer=f"/{name}", number=VALUE, detail=detail))
+    if problems:
+        raise InvalidFieldsError(problems)
+
+
+def _names(dependant: Dependant) -> set[str]:
+    names = {field.alias for field in dependant.query_params}
+    return names.union(*map(_names, dependant.dependencies))

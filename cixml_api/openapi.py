@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from cixml_api import errors
+from cixml_api import errors, examples, schemas
 from cixml_api.schemas import (
     CorpusPatch,
     CorpusRequest,
@@ -146,10 +146,13 @@ def _complete(found: dict[str, Any]) -> dict[str, Any]:
     _, definitions = models_json_schema(
         [*((body, "validation") for body in _BODIES), (Problem, "serialization")], ref_template=_REF
     )
-    schemas = found.setdefault("components", {}).setdefault("schemas", {})
-    schemas.update(definitions["$defs"])
-    for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)
+    models = found.setdefault("components", {}).setdefault("schemas", {})
+    models.update(definitions["$defs"])
+    for name in ("HTTPValidationError", "ValidationError", "JsonValue"):
+        models.pop(name, None)
+    _restore_examples(models)
+    for schema in models.values():
+        _show_list(schema, models)
     for path in found["paths"].values():
         for route in path.values():
             _drop_default_answer(route["responses"])
@@ -160,3 +163,23 @@ def _drop_default_answer(responses: dict[str, Any]) -> None:
     """Take out the 422 that FastAPI adds by itself: text in a path is never invalid here, it is not found."""
     if "application/json" in responses.get("422", {}).get("content", {}):
         del responses["422"]
+
+
+def _restore_examples(found: dict[str, Any]) -> None:
+    """Put back the nulls of examples, which FastAPI takes for fields that are not set."""
+    for name, model in vars(schemas).items():
+        if name in found and isinstance(model, type) and issubclass(model, BaseModel):
+            extra = model.model_config.get("json_schema_extra")
+            if isinstance(extra, dict):
+                found[name]["examples"] = extra["examples"]
+
+
+def _show_list(schema: dict[str, Any], models: dict[str, Any]) -> None:
+    """Give a list that shows no example of its own one of its entries' example."""
+    entries = schema.get("properties", {}).get("content", {}).get("items", {}).get("$ref")
+    if entries is None or "examples" in schema:
+        return
+    example: dict[str, Any] = {"content": models[entries.rpartition("/")[2]]["examples"][:1]}
+    if "_metadata" in schema["properties"]:
+        example["_metadata"] = examples.LIST_METADATA
+    schema["examples"] = [example]

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, TypeAdapter
+from pydantic import TypeAdapter
 
 from cixml_api import schemas, views
 from cixml_api.dependencies import AnyServices, Operator
+from cixml_api.filters import Moment
 from cixml_api.openapi import problems
 from cixml_api.pagination import Cursor, Limit, decode_cursor, encode_cursor, page, split
 from resources.identifiers import Prefix, public_id
@@ -39,8 +40,8 @@ async def read_audit(
     route: PlainText = None,
     request_id: PlainText = None,
     status: Annotated[int | None, Query(ge=100, le=599)] = None,
-    created_after: Annotated[AwareDatetime | None, Query(description="RFC 3339, with its zone")] = None,
-    created_before: Annotated[AwareDatetime | None, Query(description="RFC 3339, with its zone")] = None,
+    created_after: Moment = None,
+    created_before: Moment = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:

@@ -50,7 +50,10 @@ _CONTENT_HEADERS = {
 _CONTENT: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The bytes as they were fetched, or the text",
-        "content": {"text/plain": {"schema": {"type": "string"}}},
+        "content": {
+            "text/plain": {"schema": {"type": "string"}, "example": "API keys\n\nTo rotate a key, ..."},
+            "*/*": {"schema": {"type": "string", "format": "binary"}, "example": "<html>..."},
+        },
     },
     304: {"description": "Not changed"},
 }

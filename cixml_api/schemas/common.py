@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from resources.types import Stage
 
@@ -12,17 +22,38 @@ CORPUS_NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 CALLER_ID = r"^[A-Za-z0-9._-]{1,128}$"
 CORPUS_ADDRESS = r"^([A-Za-z0-9._-]{1,128}:)?[a-z0-9][a-z0-9._-]{0,62}$"
 """An own corpus by its name, a granted one as `owner:name`."""
-MOST_METADATA_BYTES = 16_384
+MOST_METADATA_CHARACTERS = 16_384
+MOST_METADATA_FIELDS = 64
+MOST_INTEGER = 2**63 - 1
 
 
-def _is_small(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    if len(str(value)) > MOST_METADATA_BYTES:
-        raise ValueError(f"the metadata of one document may have {MOST_METADATA_BYTES} characters: store less of it")
+def _check_scalar(value: object) -> object:
+    if isinstance(value, dict | list):
+        raise ValueError("a value of the metadata is a text, a number, true, false or null: nest nothing in it")
+    if isinstance(value, int) and abs(value) > MOST_INTEGER:
+        raise ValueError(f"a number of the metadata may be {MOST_INTEGER} at most: send it as a text")
     return value
 
 
-Metadata = Annotated[dict[str, JsonValue], AfterValidator(_is_small)]
-"""What a caller stores with a document."""
+def _check_size(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if len(str(value)) > MOST_METADATA_CHARACTERS:
+        raise ValueError(f"the metadata may have {MOST_METADATA_CHARACTERS} characters: store less of it")
+    return value
+
+
+Scalar = Annotated[
+    JsonValue,
+    BeforeValidator(_check_scalar),
+    WithJsonSchema({"type": ["string", "integer", "number", "boolean", "null"]}),
+]
+Metadata = Annotated[
+    dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], Scalar],
+    Field(max_length=MOST_METADATA_FIELDS),
+    AfterValidator(_check_size),
+]
+"""What a caller stores with a document: a small map of scalars."""
+StoredMetadata = dict[str, Scalar]
+"""As it is told: a document may have got fields from several jobs."""
 ExternalId = Annotated[str, Field(min_length=1, max_length=256)]
 """A caller's own id of a document."""
 
@@ -57,6 +88,14 @@ class Problem(Answer):
     retryable: bool
     errors: list[ProblemField] = []
     violated_policies: list[str] = Field(default=[], alias="violated-policies")
+
+
+class RobotsVerdict(Answer):
+    """What robots.txt said of the URL. `rule` is the line that decided, or the reason, in words."""
+
+    allowed: bool
+    rule: str
+    fetched_at: datetime
 
 
 class ErrorRecord(Answer):

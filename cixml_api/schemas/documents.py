@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from cixml_api import examples
-from cixml_api.schemas.common import Answer, ExternalId, ListMetadata, Metadata, Request
+from cixml_api.schemas.common import Answer, ExternalId, ListMetadata, Metadata, Request, StoredMetadata
 
 MOST_TITLE_CHARACTERS = 300
 CLEANED = re.compile(r"(?:/documents/\d+)?/(?:text|markdown)")
@@ -55,10 +55,12 @@ class Document(Answer):
     `snapshot` is the version that is live, `changed_at` when it went live. A document that was pushed has no URL.
     """
 
+    model_config = ConfigDict(json_schema_extra={"examples": examples.LISTED_DOCUMENT})
+
     id: str
     url: str | None
     external_id: str | None
-    metadata: dict[str, Any]
+    metadata: StoredMetadata
     status: str = Field(description="live or pending")
     title: str | None
     language: str | None

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import ConfigDict
+
+from cixml_api import examples
 from cixml_api.schemas.common import Answer
 
 
 class Live(Answer):
+    model_config = ConfigDict(json_schema_extra={"examples": examples.LIVE})
+
     status: Literal["ok"] = "ok"
 
 
 class Ready(Answer):
     """Whether this process may get requests. Each check is `ok` or says what is wrong."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.READY})
 
     status: Literal["ready", "not_ready"]
     checks: dict[str, str]
@@ -54,6 +61,8 @@ class QueueHealth(Answer):
 
 class Health(Answer):
     """Details for the operator. `degraded`: it works, but not all of it; `warnings` name what and the remedy."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.HEALTH})
 
     status: Literal["ok", "degraded", "down"]
     postgres: PartHealth

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
@@ -16,6 +16,8 @@ from cixml_api.schemas.common import (
     ListMetadata,
     Metadata,
     Request,
+    RobotsVerdict,
+    StoredMetadata,
 )
 from cixml_api.schemas.documents import PushedDocument
 from resources.types import BatchState, ItemStatus, JobStatus, Stage
@@ -47,8 +49,10 @@ class JobRequest(Request):
     create_corpus: bool = True
     urls: list[
         Annotated[Annotated[str, Tag("<text>")] | Annotated[UrlEntry, Tag("<object>")], Discriminator(_branch)]
-    ] = Field(default=[])
-    documents: list[PushedDocument] = Field(default=[], description="texts that are not fetched; no external id twice")
+    ] = Field(default=[], fail_fast=True)
+    documents: list[PushedDocument] = Field(
+        default=[], fail_fast=True, description="texts that are not fetched; no external id twice"
+    )
 
 
 class RetryRequest(Request):
@@ -56,11 +60,15 @@ class RetryRequest(Request):
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.RETRY_REQUEST})
 
-    only: list[Literal["failed", "cancelled"]] = Field(default=["failed", "cancelled"], min_length=1)
-    stages: list[Literal["scraping", "chunking", "embedding"]] | None = Field(
-        default=None, min_length=1, description="only what failed in these stages"
+    only: list[Literal["failed", "cancelled"]] = Field(
+        default=["failed", "cancelled"], min_length=1, max_length=100, fail_fast=True
     )
-    items: list[str] | None = Field(default=None, min_length=1, max_length=MOST_RETRIED, description="only these items")
+    stages: list[Literal["scraping", "chunking", "embedding"]] | None = Field(
+        default=None, min_length=1, max_length=100, fail_fast=True, description="only what failed in these stages"
+    )
+    items: list[str] | None = Field(
+        default=None, min_length=1, max_length=MOST_RETRIED, fail_fast=True, description="only these items"
+    )
 
 
 class ItemCounts(Answer):
@@ -200,14 +208,14 @@ class Item(Answer):
     url: str | None
     final_url: str | None
     external_id: str | None
-    metadata: dict[str, Any]
+    metadata: StoredMetadata
     status: ItemStatus
     failed_stage: Stage | None
     attempts: int
     next_attempt_at: datetime | None
     waiting_reason: str | None
     http: HttpRecord
-    robots: dict[str, Any] | None
+    robots: RobotsVerdict | None
     change: str | None
     chunks: ChunkCounts
     document_id: str | None

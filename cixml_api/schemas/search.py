@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
 from cixml_api import examples
-from cixml_api.schemas.common import Answer, Request
+from cixml_api.schemas.common import Answer, Request, StoredMetadata
 
 
 class SearchRequest(Request):
@@ -57,7 +57,7 @@ class SearchResult(Answer):
     text_sha256: str
     snapshot: str
     fetched_at: datetime
-    metadata: dict[str, Any]
+    metadata: StoredMetadata
 
 
 class QueryRecord(Answer):

@@ -55,7 +55,7 @@ async def test_a_submission_becomes_rows_in_one_transaction(api: Api, rows: psyc
         "/v1/jobs",
         {
             "corpus": "docs",
-            "urls": [PAGE, {"url": "https://Docs.Example.com/b#x", "external_id": "B", "metadata": {"a": [1]}}],
+            "urls": [PAGE, {"url": "https://Docs.Example.com/b#x", "external_id": "B", "metadata": {"a": 1}}],
         },
         headers={"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
     )
@@ -74,7 +74,7 @@ async def test_a_submission_becomes_rows_in_one_transaction(api: Api, rows: psyc
     items = rows.execute("SELECT * FROM cixml.job_items ORDER BY ordinal").fetchall()
     assert [item["url"] for item in items] == [PAGE, "https://docs.example.com/b"]
     assert items[1]["external_id"] == "B"
-    assert items[1]["metadata"] == {"a": [1]}
+    assert items[1]["metadata"] == {"a": 1}
     queued = rows.execute("SELECT item_id, host FROM cixml.work_queue ORDER BY item_id").fetchall()
     assert [entry["item_id"] for entry in queued] == [item["id"] for item in items]
 

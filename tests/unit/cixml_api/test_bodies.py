@@ -58,6 +58,12 @@ def test_urls_may_be_texts_and_objects() -> None:
         ({"urls": [{"url": 3}]}, [("/urls/0/url", VALUE)]),
         ({"urls": [{"url": "https://a.example/", "external_id": ""}]}, [("/urls/0/external_id", RANGE)]),
         ({"urls": [{"url": "https://a.example/", "metadata": {"x": "y" * 20_000}}]}, [("/urls/0/metadata", VALUE)]),
+        ({"urls": [{"url": "https://a.example/", "metadata": {"x": [1]}}]}, [("/urls/0/metadata/x", VALUE)]),
+        ({"urls": [{"url": "https://a.example/", "metadata": {"x": 2**63}}]}, [("/urls/0/metadata/x", VALUE)]),
+        (
+            {"urls": [{"url": "https://a.example/", "metadata": {str(n): n for n in range(65)}}]},
+            [("/urls/0/metadata", RANGE)],
+        ),
         ({"corpus": "Docs"}, [("/corpus", VALUE)]),
         ({"corpus": "docs\n"}, [("/corpus", VALUE)]),
         ({"corpus": "a" * 64}, [("/corpus", VALUE)]),
@@ -147,3 +153,24 @@ def test_json_is_taken(value: str) -> None:
 def test_other_types_are_refused(value: str) -> None:
     with pytest.raises(MediaTypeError):
         check_media_type(value)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "number"),
+    [
+        (b'{"corpus": "a", "corpus": "b"}', "/corpus", VALUE),
+        (b'{"urls": ["x", {"url": 1, "a/b": 2, "a/b": 2}]}', "/urls/1/a~1b", VALUE),
+        (b'{"a": {"b": 1, "\\u0062": 1}}', "/a/b", VALUE),
+        (b'{"a": {%s}}' % b",".join(b'"k%d": 1' % number for number in range(1001)), "/a", RANGE),
+    ],
+)
+def test_a_field_that_stands_there_twice_is_refused(body: bytes, pointer: str, number: int) -> None:
+    with pytest.raises(InvalidFieldsError) as caught:
+        parse(body)
+    assert [(each.pointer, each.number) for each in caught.value.problems] == [(pointer, number)]
+
+
+def test_a_hundred_thousand_refused_characters_name_a_thousand() -> None:
+    with pytest.raises(InvalidFieldsError) as caught:
+        parse(b"[" + rb'"\u0000",' * 100_000 + b"1]")
+    assert len(caught.value.problems) == 1000
