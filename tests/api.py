@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from uuid import UUID, uuid4
 import httpx
 import numpy as np
 import psycopg
+import uvicorn
 from fastapi import FastAPI
 from pgvector import HalfVector
 from pgvector.psycopg import register_vector
@@ -122,6 +125,28 @@ async def running_api(settings: Settings) -> AsyncIterator[Api]:
 
 async def _nothing() -> None:
     return None
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to pytest."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def served(api: Api) -> AsyncIterator[str]:
+    """Serve a running API on a port of loopback, as in production; returns its address."""
+    server = _Server(uvicorn.Config(api.app, lifespan="off", log_config=None, access_log=False, ws="none"))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = server.force_exit = True
+            await serving
 
 
 def index_document(rows: psycopg.Connection[Any], *, corpus: str, owner: str, url: str, texts: Sequence[str]) -> UUID:
