@@ -1,6 +1,7 @@
 -- What may be claimed, fair share first: round robin over callers by the work they have in flight, stateless.
 -- Callers are found by skipping through the index, and each gives at most twice its even share (what a short queue of
--- another leaves is found at the next look), so a queue of a million rows costs a few looks per caller.
+-- another leaves is found at the next look), so a queue of a million rows costs a few looks per caller. Held hosts are a set
+-- that is asked before all else: a caller's whole queue may be of one, and is read to its end under the claim lock.
 WITH RECURSIVE waiting_caller AS (
     (SELECT caller_id FROM cixml.work_queue ORDER BY caller_id LIMIT 1)
     UNION ALL
@@ -22,7 +23,7 @@ CROSS JOIN LATERAL (
       AND q.ready_at <= now()
       AND NOT EXISTS (SELECT 1 FROM cixml.leases l
                       WHERE l.corpus_id = q.corpus_id AND l.url_key = q.url_key AND l.work = 'ingest')
-      AND NOT EXISTS (SELECT 1 FROM cixml.hosts h WHERE h.host = q.host AND h.not_before > now())
+      AND q.host NOT IN (SELECT h.host FROM cixml.hosts h WHERE h.not_before > now())
       AND EXISTS (SELECT 1 FROM cixml.index_versions v JOIN cixml.models m ON m.id = v.model_id
                   WHERE v.corpus_id = q.corpus_id AND v.state = 'serving' AND m.name = ANY (%(models)s) AND m.is_enabled)
     ORDER BY q.ready_at, q.item_id
