@@ -1,8 +1,9 @@
 """Promotion: a corpus that outgrew the exact scan gets a relation of its own with an HNSW index.
 
 The end of any run asks for it, with a row. A run of its own in the backfill queue builds beside what serves, without a
-lock, and flips under the corpus's lock: copy what came meanwhile, verify that every live chunk is found, retire the old
-version, serve the new one. A killed build is begun anew by the next run.
+lock. What reads the whole corpus follows a mark, still without the lock: copy what came during the build, verify that
+every chunk that was live is found. Under the corpus's lock the same for what came after the mark, and the flip: retire
+the old version, serve the new one. A killed build is begun anew by the next run.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from resources.orchestration.lease import Lease
 from resources.orchestration.work import RunWork
 from resources.postgres import corpus_lock, promotions
 from resources.postgres.batches import IndexVersion
+from resources.postgres.promotions import Since
 
 MOST_COPIED_UNDER_LOCK = 200
 """A row into the graph costs some 1.2 ms: a quarter of a second in which no page of the corpus is stored."""
@@ -76,7 +78,12 @@ class _Build:
         rows = self._copy_all()
         self._index(rows)
         for _ in range(MOST_PASSES):
-            copied, is_done = self._flip()
+            last_set = self._mark()
+            if last_set is None:
+                continue
+            after, copied = self._catch_up(last_set)
+            rows += copied
+            copied, is_done = self._flip(after)
             rows += copied
             if is_done:
                 return Promoted(
@@ -85,7 +92,6 @@ class _Build:
                     lock_seconds=self._lock_seconds,
                     seconds=time.monotonic() - started,
                 )
-            rows += self._copy_delta()
         raise dg.Failure(
             f"the corpus is written faster than the copy follows ({MOST_PASSES} passes): tried again later"
         )
@@ -93,7 +99,7 @@ class _Build:
     def _copy_all(self) -> int:
         with progress.waiting(), self._lease.transaction() as connection:
             promotions.make_relation(connection, index=self._target)
-            return self._copy(connection, None)
+            return self._copy(connection)
 
     def _index(self, rows: int) -> None:
         started = time.monotonic()
@@ -101,34 +107,59 @@ class _Build:
             promotions.build(connection, index=self._target, rows=rows, dimension=self._dimension)
         self._build_seconds = time.monotonic() - started
 
-    def _copy_delta(self) -> int:
-        with progress.waiting(), self._lease.transaction() as connection:
-            return self._copy(connection, None)
+    def _mark(self) -> int | None:
+        """Mark where the corpus's chunk sets end, once no writer is in the middle of one; None without the lock."""
+        with self._lease.transaction() as connection:
+            if not corpus_lock.take(connection, corpus_id=self._corpus_id, wait_seconds=LOCK_WAIT_SECONDS):
+                return None
+            return promotions.mark(connection)
 
-    def _flip(self) -> tuple[int, bool]:
+    def _catch_up(self, last_set: int) -> tuple[Since, int]:
+        """Copy what the target lacks and verify what was live at the mark, however long that takes."""
+        with progress.waiting(), self._lease.transaction() as connection:
+            after = promotions.since(connection, corpus_id=self._corpus_id, index=self._target, last_set=last_set)
+            copied = self._copy(connection)
+            missing = promotions.live_chunks_without_vector(
+                connection, corpus_id=self._corpus_id, index=self._target, after=after
+            )
+            _refuse(missing)
+        return after, copied
+
+    def _flip(self, after: Since) -> tuple[int, bool]:
         """Copy the rest and flip, under the lock; (copied, False) when there is too much left, or no lock to be had."""
         with self._lease.transaction() as connection:
             if not corpus_lock.take(connection, corpus_id=self._corpus_id, wait_seconds=LOCK_WAIT_SECONDS):
                 return 0, False
             locked = time.monotonic()
-            copied = self._copy(connection, MOST_COPIED_UNDER_LOCK)
+            copied = promotions.copy_new(
+                connection,
+                corpus_id=self._corpus_id,
+                source=self._source,
+                target=self._target,
+                after=after,
+                limit=MOST_COPIED_UNDER_LOCK,
+            )
             if copied < MOST_COPIED_UNDER_LOCK:
-                self._serve(connection)
+                self._serve(connection, after)
         self._lock_seconds += time.monotonic() - locked
         return copied, copied < MOST_COPIED_UNDER_LOCK
 
-    def _serve(self, connection: Connection[TupleRow]) -> None:
+    def _serve(self, connection: Connection[TupleRow], after: Since) -> None:
         """Let the new version serve, or leave everything as it was."""
-        missing = promotions.live_chunks_without_vector(connection, corpus_id=self._corpus_id, index=self._target)
-        if missing:
-            raise dg.Failure(f"{missing} live chunks have no vector: materialise the embeddings of the corpus first")
+        missing = promotions.new_live_chunks_without_vector(
+            connection, corpus_id=self._corpus_id, index=self._target, after=after
+        )
+        _refuse(missing)
         if not promotions.flip(connection, index=self._target):
             raise dg.Failure("the corpus is served by another model or chunking now")
 
-    def _copy(self, connection: Connection[TupleRow], limit: int | None) -> int:
-        return promotions.copy_missing(
-            connection, corpus_id=self._corpus_id, source=self._source, target=self._target, limit=limit
-        )
+    def _copy(self, connection: Connection[TupleRow]) -> int:
+        return promotions.copy_missing(connection, corpus_id=self._corpus_id, source=self._source, target=self._target)
+
+
+def _refuse(missing: int) -> None:
+    if missing:
+        raise dg.Failure(f"{missing} live chunks have no vector: materialise the embeddings of the corpus first")
 
 
 def _clear_up(work: RunWork, corpus_id: UUID) -> None:

@@ -5,7 +5,8 @@ Nothing here commits. The lock and the order of the steps are the caller's (reso
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import LiteralString
 from uuid import UUID
 
 from psycopg import Connection, errors, sql
@@ -46,6 +47,14 @@ class OpenPromotion:
 
     batch_id: UUID
     index_version_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Since:
+    """What came after a mark: chunk sets above `last_set`, and those up to it that were not live and may still be."""
+
+    last_set: int
+    pending: list[int]
 
 
 def ask(connection: Connection[TupleRow], *, corpus_id: UUID, promote_rows: int) -> bool:
@@ -101,14 +110,48 @@ def make_relation(connection: Connection[TupleRow], *, index: IndexVersion) -> N
     connection.execute(query("make_own_relation"), {"index_version_id": index.index_version_id})
 
 
+def mark(connection: Connection[TupleRow]) -> int:
+    """Return the last chunk set there is. Under the corpus's lock: its own up to this one are committed."""
+    row = connection.execute(query("last_chunk_set")).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def since(connection: Connection[TupleRow], *, corpus_id: UUID, index: IndexVersion, last_set: int) -> Since:
+    """Return what may get vectors or go live after a mark. Asked after its transaction, without the lock."""
+    rows = connection.execute(
+        query("pending_chunk_sets"),
+        {"corpus_id": corpus_id, "chunking_fp": index.chunking_fp, "last_set": last_set},
+    ).fetchall()
+    return Since(last_set=last_set, pending=[row[0] for row in rows])
+
+
 def copy_missing(
-    connection: Connection[TupleRow], *, corpus_id: UUID, source: IndexVersion, target: IndexVersion, limit: int | None
+    connection: Connection[TupleRow], *, corpus_id: UUID, source: IndexVersion, target: IndexVersion
 ) -> int:
-    """Copy up to `limit` vectors of the corpus that the target lacks, and return how many."""
-    statement = sql.SQL(query("copy_vectors")).format(
+    """Copy all vectors of the corpus that the target lacks, and return how many; reads the whole corpus."""
+    statement = _from_to("copy_vectors", source, target)
+    return connection.execute(statement, {"corpus_id": corpus_id}).rowcount
+
+
+def copy_new(
+    connection: Connection[TupleRow],
+    *,
+    corpus_id: UUID,
+    source: IndexVersion,
+    target: IndexVersion,
+    after: Since,
+    limit: int,
+) -> int:
+    """Copy up to `limit` vectors that came after a mark, and return how many."""
+    statement = _from_to("copy_new_vectors", source, target)
+    return connection.execute(statement, {"corpus_id": corpus_id, "limit": limit} | asdict(after)).rowcount
+
+
+def _from_to(name: LiteralString, source: IndexVersion, target: IndexVersion) -> sql.Composed:
+    return sql.SQL(query(name)).format(
         source=sql.Identifier("cixml", source.relation), target=sql.Identifier("cixml", target.relation)
     )
-    return connection.execute(statement, {"corpus_id": corpus_id, "limit": limit}).rowcount
 
 
 def build(connection: Connection[TupleRow], *, index: IndexVersion, rows: int, dimension: int) -> None:
@@ -121,12 +164,25 @@ def build(connection: Connection[TupleRow], *, index: IndexVersion, rows: int, d
     )
 
 
-def live_chunks_without_vector(connection: Connection[TupleRow], *, corpus_id: UUID, index: IndexVersion) -> int:
-    """Return how many live chunks the index can't find: 0 in a serving one, always."""
-    row = connection.execute(
-        query_on("live_chunks_without_vector", index.relation),
-        {"corpus_id": corpus_id, "chunking_fp": index.chunking_fp},
-    ).fetchone()
+def live_chunks_without_vector(
+    connection: Connection[TupleRow], *, corpus_id: UUID, index: IndexVersion, after: Since
+) -> int:
+    """Return how many chunks that were live at a mark the index can't find; reads the whole corpus."""
+    return _missing(connection, "live_chunks_without_vector", corpus_id, index, after)
+
+
+def new_live_chunks_without_vector(
+    connection: Connection[TupleRow], *, corpus_id: UUID, index: IndexVersion, after: Since
+) -> int:
+    """Return how many chunks that went live after a mark the index can't find."""
+    return _missing(connection, "new_live_chunks_without_vector", corpus_id, index, after)
+
+
+def _missing(
+    connection: Connection[TupleRow], name: LiteralString, corpus_id: UUID, index: IndexVersion, after: Since
+) -> int:
+    parameters = {"corpus_id": corpus_id, "chunking_fp": index.chunking_fp} | asdict(after)
+    row = connection.execute(query_on(name, index.relation), parameters).fetchone()
     return row[0] if row else 0
 
 

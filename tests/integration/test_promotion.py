@@ -248,7 +248,7 @@ def test_a_killed_build_is_begun_anew(owner: Owner, pipeline: PipelineDatabase, 
         target = promotions.index_version(connection, index_version_id=opened.index_version_id)
         promotions.make_relation(connection, index=target)
         source = batches.serving_index(connection, corpus_id=corpus)
-        promotions.copy_missing(connection, corpus_id=corpus, source=source, target=target, limit=5)
+        promotions.copy_missing(connection, corpus_id=corpus, source=source, target=target)
     assert due(pipeline) == [], "it is under work"
     assert runs.promote(owner, corpus) is None, "another run does not touch it"
     owner.execute("UPDATE cixml.batches SET lease_until = now() - interval '1 second' WHERE finished_at IS NULL")
@@ -430,6 +430,49 @@ def test_the_flip_waits_for_a_writer_and_copies_what_it_wrote(
         assert builder.is_alive(), "no flip without the lock"
     builder.join(timeout=30)
     assert results[0] is not None
+    assert_like_a_corpus_built_afresh(owner, pipeline, corpus)
+
+
+def test_what_comes_after_the_mark_is_copied_and_verified_by_itself(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID
+) -> None:
+    """One page is cut before the mark and embedded after it, another comes whole after it."""
+    ask(pipeline, corpus)
+    with pipeline.transaction() as connection:
+        opened = promotions.open_build(connection, corpus_id=corpus, run_id="builds", lease_seconds=15)
+        assert opened
+        target = promotions.index_version(connection, index_version_id=opened.index_version_id)
+        source = batches.serving_index(connection, corpus_id=corpus)
+        promotions.make_relation(connection, index=target)
+    job = make_job(owner, "https://example.com/d")
+    batch = begin(pipeline, claim_all(pipeline)[0].batch_id)
+    owed = store_document(pipeline, batch, b"d", "d one", "d two")
+    with pipeline.transaction() as connection:
+        last_set = promotions.mark(connection)
+    with pipeline.transaction() as connection:
+        after = promotions.since(connection, corpus_id=corpus, index=target, last_set=last_set)
+        assert promotions.copy_missing(connection, corpus_id=corpus, source=source, target=target) == 28
+        lost = promotions.live_chunks_without_vector(connection, corpus_id=corpus, index=target, after=after)
+        assert lost == 0
+    assert len(embed_and_flip(pipeline, batch, owed, job.item_ids)) == 1
+    make_job(owner, "https://example.com/e")
+    assert len(index(pipeline, b"e", "shared by all", "e one")) == 1
+
+    def missing(connection: psycopg.Connection[Any]) -> tuple[int, int]:
+        return (
+            promotions.live_chunks_without_vector(connection, corpus_id=corpus, index=target, after=after),
+            promotions.new_live_chunks_without_vector(connection, corpus_id=corpus, index=target, after=after),
+        )
+
+    with pipeline.transaction() as connection:
+        assert missing(connection) == (0, 3)
+        for limit, copied in ((2, 2), (5, 1), (5, 0)):
+            found = promotions.copy_new(
+                connection, corpus_id=corpus, source=source, target=target, after=after, limit=limit
+            )
+            assert found == copied
+        assert missing(connection) == (0, 0)
+        assert promotions.flip(connection, index=target)
     assert_like_a_corpus_built_afresh(owner, pipeline, corpus)
 
 

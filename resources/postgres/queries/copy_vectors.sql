@@ -3,4 +3,3 @@ INSERT INTO {target} (corpus_id, chunk_hash, embedding)
 SELECT s.corpus_id, s.chunk_hash, s.embedding FROM {source} s
 WHERE s.corpus_id = %(corpus_id)s
   AND NOT EXISTS (SELECT 1 FROM {target} t WHERE t.corpus_id = s.corpus_id AND t.chunk_hash = s.chunk_hash)
-LIMIT %(limit)s
