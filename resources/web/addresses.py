@@ -101,15 +101,14 @@ class AddressPolicy:
 
     def __init__(self, allowed: Sequence[AllowedNetwork], own_endpoints: frozenset[tuple[str, int]]) -> None:
         self._allowed = tuple(allowed)
-        self.own_endpoints = frozenset((host.strip("[]").lower(), port) for host, port in own_endpoints)
+        self.own_endpoints = frozenset((_bare(host), port) for host, port in own_endpoints)
         self._own: frozenset[tuple[Address, int]] = frozenset()
         self._own_any_address: frozenset[int] = frozenset()
+        self.own_names = frozenset(
+            host for host, _ in self.own_endpoints if host != "localhost" and _literal(host) is None
+        )
+        """The hosts of the product that are names: the backend resolves them and calls `learn`."""
         self.learn({})
-
-    @property
-    def own_names(self) -> frozenset[str]:
-        """Return the hosts of the product that are names: the backend resolves them and calls `learn`."""
-        return frozenset(host for host, _ in self.own_endpoints if host != "localhost" and _literal(host) is None)
 
     def learn(self, answers: dict[str, Sequence[Address]]) -> None:
         """Take the present addresses of the product's own names; the old ones are forgotten."""
@@ -123,7 +122,7 @@ class AddressPolicy:
 
     def check_name(self, host: str, port: int) -> None:
         """Refuse the product's own host names before they are resolved. Raises ScrapingError(address_blocked)."""
-        if (host.lower().removesuffix("."), port) in self.own_endpoints:
+        if (_bare(host), port) in self.own_endpoints:
             raise refusal()
 
     def check(self, address: Address, port: int) -> None:
@@ -140,9 +139,15 @@ class AddressPolicy:
             raise refusal()
 
 
+def _bare(host: str) -> str:
+    return host.strip("[]").lower().removesuffix(".")
+
+
 def _plain(address: Address) -> Address:
     """Return the IPv4 address that a mapped one stands for: a connection to either reaches the same socket."""
-    return getattr(address, "ipv4_mapped", None) or address
+    if isinstance(address, IPv4Address):
+        return address
+    return address.ipv4_mapped or IPv6Address(int(address))  # without a zone, which would make it another address
 
 
 def _literal(host: str) -> Address | None:

@@ -7,6 +7,7 @@ httpcore takes SNI from the URL.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -24,10 +25,16 @@ from resources.web.streams import connect
 Resolver = Callable[[str], Awaitable[Sequence[str]]]
 
 DNS_TIMEOUT_SECONDS = 5.0
-DNS_THREADS = 16  # getaddrinfo blocks; a name server that hangs holds these threads and no others
+DNS_THREADS = 64
+"""getaddrinfo blocks, and goes on after our time-out for as long as the system itself waits (20 s and more): threads
+enough for many names whose servers hang, so that other names are still looked up."""
 OWN_NAMES_TTL_SECONDS = 60.0
 MAX_ADDRESSES_TRIED = 4
 MAX_ADDRESSES_CHECKED = 64  # a longer answer is refused: every address of an answer has to be looked at
+
+# "No such name" and "no address of this name". The second is the GNU library's and Python does not list it everywhere.
+_NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+_log = logging.getLogger("cixml.fetch")
 
 # True in a task whose last request had to open a connection: such a request lost no keep-alive race.
 opened_connection: ContextVar[bool] = ContextVar("opened_connection", default=False)
@@ -58,6 +65,8 @@ class GuardedBackend(AsyncNetworkBackend):
         self._policy = policy
         self._resolve = resolve
         self._own_names_known_until = 0.0
+        self._own_answers: dict[str, Sequence[Address]] = {}
+        self._learning = asyncio.Lock()
 
     async def connect_tcp(
         self,
@@ -106,7 +115,7 @@ class GuardedBackend(AsyncNetworkBackend):
         except TimeoutError as error:
             raise ScrapingError("dns_failed", "the name server did not answer in time", retryable=True) from error
         except (OSError, UnicodeError) as error:
-            raise ScrapingError("dns_failed", "the host name can't be resolved", retryable=True) from error
+            raise ScrapingError("dns_failed", "the host name can't be resolved", retryable=_may_pass(error)) from error
         addresses = list(dict.fromkeys(map(ip_address, answers)))
         if not 0 < len(addresses) <= MAX_ADDRESSES_CHECKED:
             raise ScrapingError("dns_failed", f"the host name has {len(addresses)} addresses", retryable=True)
@@ -114,13 +123,25 @@ class GuardedBackend(AsyncNetworkBackend):
 
     async def _learn_own_names(self) -> None:
         """Look up the product's own host names from time to time, so that they are refused by number too."""
-        if not self._policy.own_names or time.monotonic() < self._own_names_known_until:
+        names = sorted(self._policy.own_names)
+        if not names:
             return
-        self._own_names_known_until = time.monotonic() + OWN_NAMES_TTL_SECONDS
-        self._policy.learn({name: await self._own_addresses(name) for name in self._policy.own_names})
+        async with self._learning:  # nobody goes on before the first look-up has ended
+            if time.monotonic() < self._own_names_known_until:
+                return
+            answers = await asyncio.gather(*map(self._own_addresses, names))
+            self._own_answers = dict(zip(names, answers, strict=True))
+            self._policy.learn(self._own_answers)
+            self._own_names_known_until = time.monotonic() + OWN_NAMES_TTL_SECONDS
 
-    async def _own_addresses(self, name: str) -> list[Address]:
+    async def _own_addresses(self, name: str) -> Sequence[Address]:
         try:
             return await self._addresses(name)
-        except ScrapingError:
-            return []  # a name without an address can't be reached by number either
+        except ScrapingError as error:
+            _log.warning("the product's own host %s can't be looked up now: %s", name, error)
+            return self._own_answers.get(name, ())
+
+
+def _may_pass(error: OSError | UnicodeError) -> bool:
+    """Say whether a look-up may succeed later. A name that does not exist, or can't, will not."""
+    return isinstance(error, OSError) and error.errno not in _NO_SUCH_NAME

@@ -76,7 +76,7 @@ class RobotsGate:
         """Return the verdict and the crawl delay in seconds, capped. Raises ScrapingError(robots_unreachable)."""
         known = await self._rules(url)
         if known.failure is not None:
-            raise known.failure
+            raise known.failure.with_traceback(None)  # raised for many pages, it would gather all their tracebacks
         rule = known.rules.match(url.href)
         reason = str(rule) if rule else "no rule for this URL" if known.has_file else "no robots.txt"
         verdict = RobotsVerdict(allowed=rule is None or rule.allows, rule=reason, fetched_at=known.fetched_at)

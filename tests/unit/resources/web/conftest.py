@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from resources.settings import PROJECT_ROOT, FetchSettings
+from resources.web.backend import Resolver
 from resources.web.fetcher import Fetcher
 from tests.fakes.web_server import WebServer
 
@@ -31,18 +33,19 @@ async def make_fetcher(server: WebServer) -> AsyncIterator[MakeFetcher]:
         *,
         own_endpoints: frozenset[tuple[str, int]] = frozenset(),
         names: dict[str, Sequence[str]] | None = None,
+        resolve: Resolver | None = None,
         **settings: Any,
     ) -> Fetcher:
-        async def resolve(host: str) -> Sequence[str]:
+        async def look_up(host: str) -> Sequence[str]:
             if host not in (names or {}):
-                raise OSError("no such name")
+                raise socket.gaierror(socket.EAI_NONAME, "no such name")
             return (names or {})[host]
 
         allowed = settings.pop("allow_networks", [f"127.0.0.1/32:{server.port}"])
         fetcher = Fetcher(
             FetchSettings(allow_networks=allowed, **settings),
             own_endpoints=own_endpoints,
-            resolve=resolve if names is not None else None,
+            resolve=resolve or (look_up if names is not None else None),
         )
         made.append(fetcher)
         return fetcher

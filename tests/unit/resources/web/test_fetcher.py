@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -155,9 +157,25 @@ async def test_name_that_stands_for_an_inner_address_is_refused(server: WebServe
         assert (await failure(guarded, f"http://{name}:{server.port}/")).code == "address_blocked"
 
 
-async def test_unknown_name_and_closed_port_are_retryable(make_fetcher: MakeFetcher, server: WebServer) -> None:
-    error = await failure(make_fetcher(names={}), "http://nowhere.test/")
-    assert (error.code, error.retryable) == ("dns_failed", True)
+@pytest.mark.parametrize(
+    ("reason", "retryable"), [(socket.EAI_NONAME, False), (socket.EAI_NODATA, False), (socket.EAI_AGAIN, True)]
+)
+async def test_name_that_does_not_exist_is_refused_for_good(
+    make_fetcher: MakeFetcher, reason: int, *, retryable: bool
+) -> None:
+    async def resolve(host: str) -> Sequence[str]:
+        raise socket.gaierror(reason, "no")
+
+    error = await failure(make_fetcher(resolve=resolve), "http://nowhere.test/")
+    assert (error.code, error.retryable) == ("dns_failed", retryable)
+
+
+async def test_name_that_no_name_server_can_hold_is_refused_for_good(make_fetcher: MakeFetcher) -> None:
+    error = await failure(make_fetcher(), f"http://{'a' * 64}.test/")
+    assert (error.code, error.retryable) == ("dns_failed", False)
+
+
+async def test_closed_port_is_retryable(make_fetcher: MakeFetcher, server: WebServer) -> None:
     fetcher = make_fetcher(allow_networks=["127.0.0.1/32"])
     with WebServer() as gone:
         url = gone.url
