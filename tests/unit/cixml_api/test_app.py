@@ -92,7 +92,8 @@ async def test_without_a_known_key_the_answer_is_401_whatever_the_body(
 
 @pytest.mark.parametrize("headers", [authorization(ALICE), {"X-API-Key": ALICE}])
 async def test_both_headers_carry_a_key(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
-    refused(await client.post("/v1/jobs", json={}, headers=headers), 422, "cixml_job_create_105")
+    body = refused(await client.post("/v1/jobs", json={}, headers=headers), 422, "cixml_job_create_105")
+    assert body["errors"], "behind the key: what the body lacks"
 
 
 async def test_a_body_is_refused_by_type_form_and_size(client: httpx.AsyncClient) -> None:
@@ -115,6 +116,7 @@ async def test_a_body_that_does_not_say_its_size_is_cut_off(client: httpx.AsyncC
 
     headers = authorization(ALICE) | {"Content-Type": "application/json"}
     refused(await client.post("/v1/jobs", content=endless(), headers=headers), 413, "cixml_job_create_301")
+    assert sent == 5, "2,000 bytes are allowed: the fifth 500 are the last that are read"
 
 
 async def test_too_many_urls_are_refused_with_the_limit(client: httpx.AsyncClient) -> None:
@@ -193,6 +195,7 @@ async def test_the_examples_are_of_the_shape_they_show() -> None:
         schemas.JobRequest,
         schemas.RetryRequest,
         schemas.SearchRequest,
+        schemas.SearchAnswer,
         schemas.Job,
         schemas.Item,
         schemas.AuditEntry,
@@ -207,10 +210,10 @@ async def test_the_examples_are_of_the_shape_they_show() -> None:
         schemas.Chunk,
         schemas.Source,
     ):
-        for example in model.model_json_schema()["examples"]:
-            model.model_validate(example)
-    for example in schemas.SearchAnswer.model_json_schema()["examples"]:
-        schemas.SearchAnswer.model_validate(example)
+        examples = model.model_json_schema()["examples"]
+        assert examples, model
+        for example in examples:
+            assert model.model_validate(example).model_dump(mode="json", by_alias=True, exclude_unset=True) == example
 
 
 def test_new_corpora_are_cut_as_the_settings_say_and_else_as_the_model_does() -> None:
