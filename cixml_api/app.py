@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -59,6 +59,23 @@ TAGS = [
     {"name": "health", "description": "For supervisors and operators; no key needed."},
 ]
 
+ROUTES = (
+    jobs,
+    job_actions,
+    job_events,
+    fixed_names,
+    search,
+    corpora,
+    documents,
+    pushes,
+    quota,
+    usage,
+    audit,
+    health,
+)
+"""In the order of the document."""
+Close = Callable[[], Awaitable[None]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedding:
@@ -68,7 +85,7 @@ class Embedding:
     breakers: tuple[Breaker, ...]
     cache: VectorCache | None
     ping_redis: Callable[[], Awaitable[None]] | None
-    close: Callable[[], Awaitable[None]]
+    close: Close
 
 
 def create_app(
@@ -81,14 +98,13 @@ def create_app(
     pool = create_pool(settings)
     redis = make_async_client(settings.redis_url.get_secret_value()) if settings.redis_url else None
     known = membership or build_membership(settings, redis)
-    log, counts = AuditLog(pool), SearchCounts(pool)
     services = Services(
         settings=settings,
         pool=pool,
         membership=known,
         gate=Gate(known, counts=RateLimits(redis), limits=settings.limits),
-        audit=log,
-        search_counts=counts,
+        audit=AuditLog(pool),
+        search_counts=SearchCounts(pool),
         streams=OpenStreams(limit=settings.limits.open_streams),
         searcher=Searcher(pool, embedder=embedding.embedder, cache=embedding.cache),
         new_index=new_index(settings, model),
@@ -96,44 +112,40 @@ def create_app(
         ping_redis=embedding.ping_redis,
     )
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(embedding.close)
-            if redis:
-                stack.push_async_callback(redis.aclose)
-            stack.push_async_callback(known.aclose)
-            stack.push_async_callback(pool.close)
-            await pool.open(wait=False)
-            stack.push_async_callback(log.close)
-            log.start()
-            stack.push_async_callback(counts.close)
-            counts.start()
-            yield
-
+    closes = [embedding.close, *([redis.aclose] if redis else []), known.aclose]
     app = FastAPI(
-        title="cixml", version=_version(), lifespan=lifespan, openapi_tags=TAGS, redoc_url=None, redirect_slashes=False
+        title="cixml",
+        version=_version(),
+        lifespan=_lifespan(services, closes),
+        openapi_tags=TAGS,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.services = services
-    for router in (
-        jobs.router,
-        job_actions.router,
-        job_events.router,
-        fixed_names.router,
-        search.router,
-        corpora.router,
-        documents.router,
-        pushes.router,
-        quota.router,
-        usage.router,
-        audit.router,
-        health.router,
-    ):
-        app.include_router(router)
-    app.add_middleware(RequestFrame, max_body_bytes=settings.api.max_body_bytes, audit=log)
+    for routes in ROUTES:
+        app.include_router(routes.router)
+    app.add_middleware(RequestFrame, max_body_bytes=settings.api.max_body_bytes, audit=services.audit)
     errors.install(app)
     openapi.install(app)
     return app
+
+
+def _lifespan(services: Services, closes: Iterable[Close]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Return what opens the pool and starts what writes beside the requests. All is closed in the opposite order."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for close in closes:
+                stack.push_async_callback(close)
+            stack.push_async_callback(services.pool.close)
+            await services.pool.open(wait=False)
+            for beside in (services.audit, services.search_counts):
+                stack.push_async_callback(beside.close)
+                beside.start()
+            yield
+
+    return lifespan
 
 
 def build_membership(settings: Settings, redis: Redis | None) -> Membership:

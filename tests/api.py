@@ -174,31 +174,36 @@ def index_document(rows: psycopg.Connection[Any], *, corpus: str, owner: str, ur
         "VALUES (%s, %s, %s, 1, %s, 1, %s, 200, 'text/html', now(), 'T')",
         [version, document, corpus_id, body, url],
     )
-    chunk_set = connection.execute(
+    _store_chunks(rows, version, corpus_id, chunking_fp, texts)
+    _store_vectors(rows, relation, corpus_id, texts)
+    rows.commit()
+    return document
+
+
+def _store_chunks(
+    rows: psycopg.Connection[Any], version: UUID, corpus_id: UUID, chunking_fp: str, texts: Sequence[str]
+) -> None:
+    cursor = rows.cursor(row_factory=tuple_row)
+    chunk_set = cursor.execute(
         "INSERT INTO cixml.chunk_sets (document_version_id, corpus_id, chunking_fp, chunk_count, token_count) "
         "VALUES (%s, %s, %s, %s, 1) RETURNING id",
         [version, corpus_id, chunking_fp, len(texts)],
     ).fetchone()
     assert chunk_set
-    insert_vector = sql.SQL("INSERT INTO {} VALUES (%s, %s, %s) ON CONFLICT DO NOTHING").format(
+    cursor.executemany(
+        "INSERT INTO cixml.chunks (chunk_set_id, ordinal, corpus_id, chunk_id, chunk_hash, start_offset, "
+        "end_offset, token_count, text) VALUES (%s, %s, %s, %s, %s, 0, %s, 3, %s)",
+        [(chunk_set[0], number, corpus_id, uuid4(), _hash(text), len(text), text) for number, text in enumerate(texts)],
+    )
+
+
+def _store_vectors(rows: psycopg.Connection[Any], relation: str, corpus_id: UUID, texts: Sequence[str]) -> None:
+    insert = sql.SQL("INSERT INTO {} VALUES (%s, %s, %s) ON CONFLICT DO NOTHING").format(
         sql.Identifier("cixml", relation)
     )
     with rows.cursor() as cursor:
-        hashes = [UUID(bytes=hashlib.blake2b(text.encode(), digest_size=16).digest()) for text in texts]
-        cursor.executemany(
-            "INSERT INTO cixml.chunks (chunk_set_id, ordinal, corpus_id, chunk_id, chunk_hash, start_offset, "
-            "end_offset, token_count, text) VALUES (%s, %s, %s, %s, %s, 0, %s, 3, %s)",
-            [
-                (chunk_set[0], number, corpus_id, uuid4(), digest, len(text), text)
-                for number, (digest, text) in enumerate(zip(hashes, texts, strict=True))
-            ],
-        )
-        cursor.executemany(
-            insert_vector,
-            [
-                (corpus_id, digest, HalfVector(word_vector(text, 384)))
-                for digest, text in zip(hashes, texts, strict=True)
-            ],
-        )
-    rows.commit()
-    return document
+        cursor.executemany(insert, [(corpus_id, _hash(text), HalfVector(word_vector(text, 384))) for text in texts])
+
+
+def _hash(text: str) -> UUID:
+    return UUID(bytes=hashlib.blake2b(text.encode(), digest_size=16).digest())
