@@ -19,6 +19,7 @@ from cixml_api.open_streams import OpenStreams
 from cixml_api.routes import (
     audit,
     corpora,
+    deletions,
     documents,
     fixed_names,
     health,
@@ -27,6 +28,7 @@ from cixml_api.routes import (
     jobs,
     pushes,
     quota,
+    receipts,
     search,
     usage,
 )
@@ -53,6 +55,7 @@ TAGS = [
     {"name": "jobs", "description": "Submit URLs and see how far they are."},
     {"name": "corpora", "description": "Make, share and delete what is searched."},
     {"name": "documents", "description": "What is stored."},
+    {"name": "deletions", "description": "Remove it, and have that confirmed."},
     {"name": "search", "description": "Ask it."},
     {"name": "limits", "description": "What one may ask for, and has used."},
     {"name": "operations", "description": "For operators' keys."},
@@ -68,6 +71,8 @@ ROUTES = (
     corpora,
     documents,
     pushes,
+    deletions,
+    receipts,
     quota,
     usage,
     audit,

@@ -46,6 +46,40 @@ RETRY_REQUEST: list[JsonValue] = [
     {"items": [_ITEM_ID]},
 ]
 
+DELETION_REQUEST: list[JsonValue] = [
+    {"filter": {"url_prefix": "https://docs.example.com/v1/"}, "dry_run": True},
+    {"filter": {"language": "en", "fetched_before": _TIME, "metadata": {"product": "x"}}},
+]
+
+DELETION_COUNT: list[JsonValue] = [{"documents": 52}]
+
+RECEIPT: list[JsonValue] = [
+    {
+        "id": "rcp_0193a5c27e907d44a3b4c5d6e7f80192",
+        "kind": "corpus",
+        "corpus": "product-docs",
+        "status": "running",
+        "waits_for": "dispatch",
+        "requested_at": _TIME,
+        "finished_at": None,
+        "removed": {
+            "documents": 52,
+            "versions": 61,
+            "page_bodies": 60,
+            "chunk_sets": 61,
+            "chunks": 290,
+            "vectors": 274,
+            "jobs": 1,
+            "items": 4,
+            "batches": 1,
+            "relations": 0,
+            "index_versions": 1,
+            "grants": 2,
+            "partitions": 0,
+        },
+    },
+]
+
 SEARCH_REQUEST: list[JsonValue] = [{"query": "how do I rotate an API key", "top_k": 10}]
 
 JOB: list[JsonValue] = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated
@@ -13,19 +12,10 @@ from fastapi.routing import APIRoute
 from pydantic import AwareDatetime, BeforeValidator
 
 from cixml_api.errors import UNKNOWN, VALUE, FieldProblem, InvalidFieldsError
-
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:?\d\d)", re.ASCII)
-
-
-def _is_moment(given: object) -> object:
-    """Refuse what pydantic would take as well: a bare number, which it reads as seconds or as milliseconds."""
-    if isinstance(given, str) and not _MOMENT.fullmatch(given):
-        raise ValueError("it is no time as in RFC 3339, with its zone: 2026-11-24T10:00:00Z")
-    return given
-
+from cixml_api.schemas.common import is_moment
 
 Several = Annotated[str | None, Query(max_length=500, description="one or several, separated by commas")]
-Moment = Annotated[AwareDatetime | None, BeforeValidator(_is_moment), Query(description="RFC 3339, with its zone")]
+Moment = Annotated[AwareDatetime | None, BeforeValidator(is_moment), Query(description="RFC 3339, with its zone")]
 
 
 def several(name: str, given: str | None, known: Iterable[str]) -> list[str] | None:

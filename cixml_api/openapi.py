@@ -13,6 +13,7 @@ from cixml_api import errors, examples, schemas
 from cixml_api.schemas import (
     CorpusPatch,
     CorpusRequest,
+    DeletionRequest,
     GrantRequest,
     JobRequest,
     Problem,
@@ -37,6 +38,7 @@ searchable when its item is `indexed` or `unchanged`.
 _BODIES: tuple[type[BaseModel], ...] = (
     CorpusPatch,
     CorpusRequest,
+    DeletionRequest,
     GrantRequest,
     JobRequest,
     PushedDocument,

@@ -16,6 +16,7 @@ from resources.postgres.corpora import CorpusSummary
 from resources.postgres.documents import DocumentChunk, DocumentWithVersions, ListedDocument
 from resources.postgres.job_progress import JobOutlook
 from resources.postgres.jobs import JobItem, JobSummary
+from resources.postgres.receipts import Receipt
 from resources.postgres.search import Hit
 from resources.types import ItemStatus, JobStatus, Stage
 
@@ -159,6 +160,27 @@ def corpus(row: CorpusSummary, *, address: str) -> schemas.Corpus:
             "grants": row.grants,
         }
     )
+
+
+def receipt(row: Receipt) -> schemas.Receipt:
+    return schemas.Receipt.model_validate(
+        {
+            "id": public_id(Prefix.RECEIPT, row.id),
+            "kind": row.kind,
+            "corpus": row.corpus,
+            "status": row.status,
+            "waits_for": row.waits_for,
+            "requested_at": row.requested_at,
+            "finished_at": row.finished_at,
+            "removed": row.removed,
+        }
+    )
+
+
+def deleting(row: Receipt) -> Response:
+    """Return the answer to a deletion: it goes on, and the receipt says how far it is."""
+    path = f"/v1/receipts/{public_id(Prefix.RECEIPT, row.id)}"
+    return answer(receipt(row), status=202, headers={"Location": path, "Retry-After": RETRY_SECONDS})
 
 
 def document(row: ListedDocument) -> schemas.Document:

@@ -19,6 +19,7 @@ class Prefix(StrEnum):
     CHUNK = "chk"
     VERSION = "ver"
     AUDIT = "aud"
+    RECEIPT = "rcp"
 
 
 def new_uuid() -> UUID:

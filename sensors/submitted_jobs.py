@@ -117,15 +117,19 @@ def claim(
     capacity = claims.capacity(connection, small_batch_items=settings.small_batch_items)
     limit = most_claimable(capacity, batch_items=settings.batch_items)
     items = claims.claimable_items(connection, models=list(models), limit=limit) if limit else []
+    planned = plan_batches(
+        items, capacity, small_batch_items=settings.small_batch_items, batch_items=settings.batch_items
+    )
     claimed = [
-        claims.claim_batch(
-            connection,
-            corpus_id=planned.corpus_id,
-            item_ids=planned.item_ids,
-            dispatch_seconds=settings.dispatch_seconds,
-        )
-        for planned in plan_batches(
-            items, capacity, small_batch_items=settings.small_batch_items, batch_items=settings.batch_items
+        batch
+        for each in planned
+        if (
+            batch := claims.claim_batch(
+                connection,
+                corpus_id=each.corpus_id,
+                item_ids=each.item_ids,
+                dispatch_seconds=settings.dispatch_seconds,
+            )
         )
     ]
     next_ready = claims.seconds_to_next(connection)

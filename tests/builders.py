@@ -30,7 +30,9 @@ def make_corpus(connection: Connection[Any], *, caller: str = "c_a", name: str =
     connection.execute(
         "INSERT INTO cixml.callers (caller_id, caller_type) VALUES (%s, 'service') ON CONFLICT DO NOTHING", [caller]
     )
-    found = connection.execute("SELECT id FROM cixml.corpora WHERE owner = %s AND name = %s", [caller, name]).fetchone()
+    found = connection.execute(
+        "SELECT id FROM cixml.corpora WHERE owner = %s AND name = %s AND deleted_at IS NULL", [caller, name]
+    ).fetchone()
     if found:
         return found[0]
     corpus_id: UUID = connection.execute(

@@ -30,6 +30,7 @@ from cixml_api.schemas.corpora import (
     IndexVersion,
     Role,
 )
+from cixml_api.schemas.deletions import DeletionCount, DeletionRequest, DocumentFilter, Receipt, Removed
 from cixml_api.schemas.documents import (
     CLEANED,
     Chunk,
@@ -93,8 +94,11 @@ __all__ = [
     "CorpusList",
     "CorpusPatch",
     "CorpusRequest",
+    "DeletionCount",
+    "DeletionRequest",
     "Document",
     "DocumentDetail",
+    "DocumentFilter",
     "DocumentList",
     "DocumentVersion",
     "ErrorRecord",
@@ -126,6 +130,8 @@ __all__ = [
     "QueuePlace",
     "Quota",
     "Ready",
+    "Receipt",
+    "Removed",
     "Request",
     "RetryRequest",
     "Role",

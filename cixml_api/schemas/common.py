@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated
 
@@ -25,6 +26,14 @@ CORPUS_ADDRESS = r"^([A-Za-z0-9._-]{1,128}:)?[a-z0-9][a-z0-9._-]{0,62}$"
 MOST_METADATA_CHARACTERS = 16_384
 MOST_METADATA_FIELDS = 64
 MOST_INTEGER = 2**63 - 1
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:?\d\d)", re.ASCII)
+
+
+def is_moment(given: object) -> object:
+    """Refuse what pydantic would take as well: a bare number, which it reads as seconds or as milliseconds."""
+    if isinstance(given, int | float) or (isinstance(given, str) and not _MOMENT.fullmatch(given)):
+        raise ValueError("it is no time as in RFC 3339, with its zone: 2026-11-24T10:00:00Z")
+    return given
 
 
 def _check_scalar(value: object) -> object:

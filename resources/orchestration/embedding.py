@@ -46,13 +46,13 @@ def _answers(parts: Runtime, chunks: ChunksToEmbed, model: Model, stream: Vector
         max_tokens=request_tokens(sum(tokens for _, tokens in sizes), most=settings.batch_tokens),
         max_texts=settings.batch_texts,
     )
-    source = ((hashes, chunks.texts(hashes)) for hashes in packs if stream.interruption is None)
+    source = (texts for hashes in packs if stream.interruption is None and (texts := chunks.texts(hashes)))
     client = parts.embedding(model)
     results = parts.loop.map(
         source,
-        lambda item: _embed(client, *item),
+        lambda texts: _embed(client, list(texts), list(texts.values())),
         width=settings.concurrency,
-        wanted=lambda item: stream.plan.is_wanted(item[0], by=chunks.lease.wants),
+        wanted=lambda texts: stream.plan.is_wanted(texts, by=chunks.lease.wants),
     )
     for result in results:
         if isinstance(result, EmbeddingUnavailableError):

@@ -12,7 +12,7 @@ from resources.errors import ScrapingError
 from resources.orchestration.lease import Lease, observe
 from resources.orchestration.runtime import runtime
 from resources.orchestration.streams import FetchOutcome, FetchStream
-from resources.postgres import pages, pushes
+from resources.postgres import corpus_lock, pages, pushes
 from resources.postgres.items import ItemEnd
 from resources.postgres.pages import FetchItem
 from resources.types import ItemStatus
@@ -41,6 +41,7 @@ class FetchResource(dg.ConfigurableResource[Any]):
 def _settle_pushes(lease: Lease) -> None:
     """End what was pushed and is live already: it costs nothing."""
     with lease.transaction() as connection:
+        corpus_lock.share(connection, corpus_id=lease.batch.corpus_id)
         unchanged = pushes.settle(connection, batch_id=lease.batch.batch_id)
         ended = lease.end_items(
             connection,

@@ -196,12 +196,13 @@ class Lease:
             )
 
     def _drop_cancelled(self) -> None:
-        """End the items whose jobs were cancelled, between two transactions of the run: they lock the same rows."""
+        """End the items that are not to be worked on, between two transactions of the run: they lock the same rows."""
         with self._heartbeat.session() as connection:
             cancelled = items.cancelled(connection, batch_id=self.batch.batch_id)
         if not cancelled:
             return
-        self._dropped |= set(cancelled)  # before their end is visible: nothing of them is started after it
+        # before their end is visible: nothing of them is started after it
+        self._dropped |= {end.item_id for end in cancelled}
         if not self._writing.acquire(timeout=WRITE_WAIT_SECONDS):
             return  # the run is in the middle of a long one: the next beat tries again
         try:
@@ -210,7 +211,7 @@ class Lease:
         finally:
             self._writing.release()
         observe(ended)
-        logger.info("batch %s: %s items were cancelled", self.batch.batch_id, len(ended))
+        logger.info("batch %s: %s items were cancelled or deleted", self.batch.batch_id, len(ended))
 
 
 def give_up(

@@ -1,6 +1,6 @@
 """`python -m resources.orchestration.lifeline`: gives back the work of runs that died, and closes their Dagster runs.
 
-Beside that, never before it, it removes what has aged (retention.py).
+Beside that, never before it, it removes what was deleted (deletion.py) and what has aged (retention.py).
 Not a job of the queue it rescues. More than one may run: the advisory lock lets one work at a time.
 """
 
@@ -20,6 +20,7 @@ from dagster._core.scheduler.instigation import TickStatus
 
 from resources.errors import CixmlError, DatabaseUnavailableError
 from resources.orchestration import tags
+from resources.orchestration.deletion import Sweeper
 from resources.orchestration.lease import give_up, observe
 from resources.orchestration.retention import Retention
 from resources.orchestration.runtime import Runtime, runtime
@@ -56,6 +57,7 @@ class Lifeline:
         self._instance = instance
         self._settings = parts.settings.pipeline
         self._retention = Retention(parts.settings)
+        self._sweeper = Sweeper(parts.settings, instance)
         self._swept_at = 0.0
 
     def run(self, stopped: threading.Event) -> None:
@@ -67,12 +69,13 @@ class Lifeline:
                 logger.warning("%s", error.message)
 
     def close(self) -> None:
+        self._sweeper.close()
         self._retention.close()
 
     def look(self) -> None:
         """Reap expired batches and close their runs; now and then sweep runs whose end nobody reported.
 
-        Retention has its turn last, and beside: a slow slice does not keep the next look.
+        Deletions and retention have their turns last, and beside: a slow slice does not keep the next look.
         """
         with self._parts.database.session() as connection:
             if not locks.try_lock(connection, key=LOCK_KEY):
@@ -83,6 +86,7 @@ class Lifeline:
         if time.monotonic() - self._swept_at > SWEEP_SECONDS:
             self._swept_at = time.monotonic()
             self.sweep()
+        self._sweeper.step_aside()
         self._retention.step_aside()
 
     def lapse(self) -> None:

@@ -16,7 +16,7 @@ from resources.orchestration import draining
 from resources.orchestration.lease import STOPPING, observe
 from resources.orchestration.streams import FetchOutcome, FetchStream, PageToChunk
 from resources.orchestration.work import work_of
-from resources.postgres import pages
+from resources.postgres import corpus_lock, pages
 from resources.postgres.items import EndedItem, ItemEnd
 from resources.postgres.pages import HostPause
 from resources.settings import Settings
@@ -77,7 +77,8 @@ class PagesToChunk:
             with lease.reading() as connection:
                 found = pages.bodies(connection, version_ids=[version.document_version_id for version in group])
             for version in group:
-                yield PageToChunk(version=version, body=found[version.document_version_id])
+                if version.document_version_id in found:  # its document may have been deleted
+                    yield PageToChunk(version=version, body=found[version.document_version_id])
 
 
 def _groups(stream: FetchStream) -> Iterator[list[FetchOutcome]]:
@@ -110,6 +111,7 @@ def _store(stream: FetchStream, group: Sequence[FetchOutcome], settings: Setting
             ends.append(outcome)
         metrics.fetch.labels(_label(outcome)).inc()
     with stream.lease.transaction() as connection:
+        corpus_lock.share(connection, corpus_id=stream.lease.batch.corpus_id)
         pages.store_pages(connection, new)
         for outcome in ends:
             _touch(outcome, connection)

@@ -69,7 +69,7 @@ def sweep_index(work: RunWork) -> None:
     corpus, _ = work.serving()
     for _ in range(MOST_SLICES):
         with work.parts.database.transaction() as connection:
-            if not stale_vectors.sweep(connection, corpus_id=corpus.id):
+            if not stale_vectors.sweep(connection, corpus_id=corpus.id).goes_on:
                 return
 
 

@@ -121,11 +121,11 @@ class ChunksToEmbed:
                 relation=index.relation,
             )
 
-    def texts(self, hashes: Sequence[UUID]) -> list[str]:
-        """Return the texts of `hashes`, in that order."""
+    def texts(self, hashes: Sequence[UUID]) -> dict[UUID, str]:
+        """Return the texts of `hashes`, in that order, without those whose documents were deleted meanwhile."""
         with self.lease.reading() as connection:
             found = chunks.texts(connection, corpus_id=self.lease.batch.corpus_id, hashes=hashes)
-        return [found[chunk_hash] for chunk_hash in hashes]
+        return {chunk_hash: found[chunk_hash] for chunk_hash in hashes if chunk_hash in found}
 
 
 @dataclass(slots=True, kw_only=True)

@@ -123,9 +123,12 @@ def beat(connection: Connection[TupleRow], *, batch_id: UUID, run_id: str, lease
 
 
 def fence(connection: Connection[TupleRow], *, batch_id: UUID, run_id: str) -> None:
-    """Hold the batch to the end of this transaction. Raises LeaseLostError when another attempt owns it."""
+    """Hold the batch to the end of this transaction.
+
+    Raises LeaseLostError when another attempt owns it, or its corpus is deleted.
+    """
     if connection.execute(query("fence_batch"), {"batch_id": batch_id, "run_id": run_id}).fetchone() is None:
-        raise LeaseLostError(f"batch {batch_id} belongs to another run now")
+        raise LeaseLostError(f"batch {batch_id} belongs to another run now, or its corpus is deleted")
 
 
 def finish(connection: Connection[TupleRow], *, batch_id: UUID, state: BatchState) -> None:
@@ -216,7 +219,10 @@ def open_refresh(
 def open_backfill(
     connection: Connection[TupleRow], *, corpus_id: UUID, run_id: str, index: IndexVersion, lease_seconds: float
 ) -> UUID:
-    """Make a batch of the live documents that lack chunks or vectors of `index`; it may be empty."""
+    """Make a batch of the live documents that lack chunks or vectors of `index`; it may be empty.
+
+    Raises LeaseLostError when the corpus was deleted just now.
+    """
     row = connection.execute(
         query_on("open_backfill_batch", index.relation),
         {
@@ -228,7 +234,8 @@ def open_backfill(
             "lease_seconds": lease_seconds,
         },
     ).fetchone()
-    assert row is not None
+    if row is None:
+        raise LeaseLostError("the corpus was deleted while the run began")
     batch_id: UUID = row[0]
     return batch_id
 
@@ -240,10 +247,11 @@ def index_of_model(connection: Connection[TupleRow], *, corpus_id: UUID, model: 
 
 
 def serving_index(connection: Connection[TupleRow], *, corpus_id: UUID) -> IndexVersion:
-    """Return what serves a corpus: every living one has it from its first job on."""
+    """Return what serves a corpus: every living one has it. Raises LeaseLostError when it was deleted just now."""
     with connection.cursor(row_factory=class_row(IndexVersion)) as cursor:
         row = cursor.execute(query("serving_index_version"), {"corpus_id": corpus_id}).fetchone()
-    assert row is not None
+    if row is None:
+        raise LeaseLostError("the corpus was deleted while a run worked on it")
     return row
 
 
@@ -262,5 +270,7 @@ def create_building(
             },
         ).fetchone()
     if row is None:
-        raise ConfigurationError(f"the model {model!r} is not enabled in the database: run 'cixml migrate'")
+        raise ConfigurationError(
+            f"the model {model!r} is not enabled in the database: run 'cixml migrate'; or the corpus was just deleted"
+        )
     return row

@@ -64,15 +64,16 @@ def claimable_items(connection: Connection[TupleRow], *, models: Sequence[str], 
 
 def claim_batch(
     connection: Connection[TupleRow], *, corpus_id: UUID, item_ids: Sequence[UUID], dispatch_seconds: float
-) -> ClaimedBatch:
-    """Move the items under the lease of a new batch. It has `dispatch_seconds` to begin and costs no attempt before."""
+) -> ClaimedBatch | None:
+    """Move the items under the lease of a new batch. It has `dispatch_seconds` to begin and costs no attempt before.
+
+    None: the corpus was deleted just now.
+    """
     with connection.cursor(row_factory=class_row(ClaimedBatch)) as cursor:
-        row = cursor.execute(
+        return cursor.execute(
             query("claim_batch"),
             {"corpus_id": corpus_id, "item_ids": list(item_ids), "dispatch_seconds": dispatch_seconds},
         ).fetchone()
-    assert row is not None
-    return row
 
 
 def seconds_to_next(connection: Connection[TupleRow]) -> float | None:

@@ -1,8 +1,8 @@
 """The advisory lock of a corpus, held to the end of a transaction.
 
-Whoever stores vectors or chunks, or makes versions live, shares it; whoever takes vectors away or changes what serves
-holds it alone, briefly. Row locks are not enough: a sweep would not see the version, not yet committed, that relies on
-the hash it removes.
+Whoever stores pages, chunks or vectors, or makes versions live, shares it; whoever deletes, takes vectors away or
+changes what serves holds it alone, briefly. Row locks are not enough: a sweep would not see the version, not yet
+committed, that relies on the hash it removes.
 """
 
 from __future__ import annotations

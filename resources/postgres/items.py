@@ -82,7 +82,7 @@ def release(
     """Give items back to the queue, ready after `delay_seconds`, to start where they stood.
 
     `reason` is what the caller sees as `waiting_reason`; a wait for a breaker, a host or others costs no attempt.
-    Items of a job that is being cancelled end instead, and are returned.
+    Items that are not to be worked on any more end instead, and are returned.
     """
     if not item_ids:
         return []
@@ -103,24 +103,23 @@ def release(
 
 def cancelled(
     connection: Connection[TupleRow], *, batch_id: UUID, item_ids: Sequence[UUID] | None = None
-) -> list[UUID]:
-    """Return the items of this batch (or these of them) whose job is being cancelled."""
+) -> list[ItemEnd]:
+    """Return how the items of this batch (or these of them) end that are not to be worked on any more.
+
+    Cancelled, where their job is being cancelled; skipped, where their document was deleted after they were submitted.
+    """
     rows = connection.execute(
         query("cancelled_items"), {"batch_id": batch_id, "item_ids": None if item_ids is None else list(item_ids)}
     ).fetchall()
-    return [row[0] for row in rows]
+    return [ItemEnd(item_id=item_id, status=ItemStatus(status)) for item_id, status in rows]
 
 
 def end_cancelled(
     connection: Connection[TupleRow], *, batch_id: UUID, item_ids: Sequence[UUID] | None = None
 ) -> list[EndedItem]:
-    """End the items of this batch (or these of them) whose job is being cancelled, and return them."""
+    """End the items of this batch (or these of them) that `cancelled` finds, and return them."""
     found = cancelled(connection, batch_id=batch_id, item_ids=item_ids)
-    return end(
-        connection,
-        batch_id=batch_id,
-        ends=[ItemEnd(item_id=item_id, status=ItemStatus.CANCELLED) for item_id in found],
-    )
+    return end(connection, batch_id=batch_id, ends=found)
 
 
 def _plain(item: ItemEnd) -> dict[str, Any]:

@@ -67,6 +67,8 @@ async def submit_job(
     traceparent: str | None,
 ) -> InsertedJob | None:
     """Insert a job, its items and their places in the queue, and wake the sensor. None: no such corpus to write in."""
+    if any(item.pushed for item in items):
+        await connection.execute(query("share_named_corpus"), {"owner": corpus.owner, "name": corpus.name})
     job_id = new_uuid()
     job = connection.cursor(row_factory=class_row(InsertedJob))
     await job.execute(

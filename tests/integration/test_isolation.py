@@ -66,12 +66,14 @@ async def make_alices(api: Api, database: Database) -> dict[str, str]:
             documents[key] = index_document(rows, corpus="docs", owner=key, url=url, texts=["one", "two"])
     items = await api.get(f"/v1/jobs/{jobs[ALICE]}/items")
     await api.send("PUT", "/v1/corpora/docs/grants/c_friend", json={"role": "reader"})
+    receipt = await api.post("/v1/corpora/docs/documents/delete", {"filter": {"external_ids": ["none"]}})
     return {
         "name": f"{ALICES}:docs",
         "job_id": jobs[ALICE],
         "item_id": items.json()["content"][0]["id"],
         "document_id": f"doc_{documents[ALICE].hex}",
         "caller_id": "c_friend",
+        "receipt_id": receipt.json()["id"],
     }
 
 

@@ -43,6 +43,11 @@ async def alices_corpus(api: Api, database: Database) -> str:  # noqa: F811
         corpus = pipeline.execute("SELECT id FROM cixml.corpora").fetchone()
         assert corpus
         with psycopg.connect(database.api_url) as login:
+            login.execute("SELECT set_config('cixml.caller_id', %s, true)", [alice])
+            login.execute(
+                "INSERT INTO cixml.receipts (caller_id, corpus_id, corpus, kind) VALUES (%s, %s, 'docs', 'documents')",
+                [alice, corpus[0]],
+            )
             login.execute(
                 "INSERT INTO cixml.audit VALUES (uuidv7(), now(), %s, '::1', 'GET', '/v1/jobs', '{}', 200, 'r', 't')",
                 [alice],
@@ -222,6 +227,15 @@ BY_ROLE = {
     "DELETE FROM cixml.grants": ("owner",),
     "INSERT INTO cixml.jobs (caller_id, corpus_id, items_total, items_open) "
     "VALUES (cixml.caller(), %(corpus)s, 1, 1)": ("owner", "writer"),
+    "INSERT INTO cixml.receipts (caller_id, corpus_id, corpus, kind) "
+    "VALUES (cixml.caller(), %(corpus)s, 'docs', 'corpus')": ("owner",),
+    "INSERT INTO cixml.receipts (caller_id, corpus_id, corpus, kind) "
+    "VALUES (cixml.caller(), %(corpus)s, 'docs', 'document')": ("owner", "writer"),
+    "UPDATE cixml.corpora SET deleted_at = now()": ("owner",),
+    "UPDATE cixml.documents SET deleted_at = now(), live_version_id = NULL": ("owner", "writer"),
+    "UPDATE cixml.document_versions SET live_to = now()": ("owner", "writer"),
+    "UPDATE cixml.corpus_levels SET documents = 0": ("owner", "writer"),
+    "UPDATE cixml.receipts SET status = 'done'": (),
 }
 
 
@@ -261,6 +275,7 @@ def test_a_corpus_that_is_being_deleted_shows_nothing_of_what_is_in_it(
         for corpus_id in ("", alices_corpus):
             assert seen(login, name, caller=alice, corpus_id=corpus_id) == 0, name
     assert seen(login, "jobs", caller=alice) == 1
+    assert seen(login, "receipts", caller=alice) == 1
 
 
 def test_a_writer_that_may_only_read_by_now_adds_nothing_to_its_jobs(

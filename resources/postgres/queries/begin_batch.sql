@@ -1,10 +1,12 @@
--- The first heartbeat: the run takes the claimed batch, its items count an attempt, their jobs run. 0 rows: too late.
+-- The first heartbeat: the run takes the claimed batch, its items count an attempt, their jobs run. 0 rows: too late,
+-- or the corpus is deleted.
 -- All jobs of the batch are locked before its items, in the order of their ids, as everywhere (resources/postgres/items.py).
 WITH begun AS (
     UPDATE cixml.batches
     SET state = 'running', run_id = %(run_id)s, started_at = now(),
         lease_until = now() + make_interval(secs => %(lease_seconds)s)
     WHERE id = %(batch_id)s AND state = 'claimed' AND run_id IS NULL
+      AND EXISTS (SELECT FROM cixml.corpora c WHERE c.id = corpus_id AND c.deleted_at IS NULL)
     RETURNING id
 ), locked AS MATERIALIZED (
     SELECT j.id FROM cixml.jobs j

@@ -1,13 +1,17 @@
 -- Makes one batch of the items that are still in the queue, and moves them under its lease. An item that a cancel is about
--- to take is passed by: claim and cancel would wait for each other crosswise.
-WITH free AS MATERIALIZED (
-    SELECT item_id FROM cixml.work_queue WHERE item_id = ANY (%(item_ids)s::uuid[])
-    ORDER BY item_id FOR UPDATE SKIP LOCKED
+-- to take is passed by: claim and cancel would wait for each other crosswise. No row: the corpus was deleted just now; a
+-- deletion waits for a claim that holds the corpus's row, and sees its batch.
+WITH corpus AS MATERIALIZED (
+    SELECT id FROM cixml.corpora WHERE id = %(corpus_id)s AND deleted_at IS NULL FOR KEY SHARE
+), free AS MATERIALIZED (
+    SELECT q.item_id FROM cixml.work_queue q
+    WHERE q.item_id = ANY (%(item_ids)s::uuid[]) AND EXISTS (SELECT FROM corpus)
+    ORDER BY q.item_id FOR UPDATE SKIP LOCKED
 ), taken AS (
     DELETE FROM cixml.work_queue q USING free f WHERE q.item_id = f.item_id RETURNING q.*
 ), batch AS (
     INSERT INTO cixml.batches (kind, corpus_id, items, lease_until)
-    SELECT 'ingest', %(corpus_id)s, count(*), now() + make_interval(secs => %(dispatch_seconds)s) FROM free
+    SELECT 'ingest', id, (SELECT count(*) FROM free), now() + make_interval(secs => %(dispatch_seconds)s) FROM corpus
     RETURNING id, corpus_id
 ), leased AS (
     INSERT INTO cixml.leases (corpus_id, url_key, work, batch_id, item_id, caller_id, enqueued_at)

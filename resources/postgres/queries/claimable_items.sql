@@ -24,7 +24,9 @@ CROSS JOIN LATERAL (
       AND NOT EXISTS (SELECT 1 FROM cixml.leases l
                       WHERE l.corpus_id = q.corpus_id AND l.url_key = q.url_key AND l.work = 'ingest')
       AND q.host NOT IN (SELECT h.host FROM cixml.hosts h WHERE h.not_before > now())
-      AND EXISTS (SELECT 1 FROM cixml.index_versions v JOIN cixml.models m ON m.id = v.model_id
+      AND EXISTS (SELECT 1 FROM cixml.index_versions v
+                  JOIN cixml.models m ON m.id = v.model_id
+                  JOIN cixml.corpora k ON k.id = v.corpus_id AND k.deleted_at IS NULL
                   WHERE v.corpus_id = q.corpus_id AND v.state = 'serving' AND m.name = ANY (%(models)s) AND m.is_enabled)
     ORDER BY q.ready_at, q.item_id
     LIMIT least(%(limit)s::int, (SELECT items FROM share))

@@ -1,18 +1,29 @@
 -- Ends items that this batch leases, and each job whose last item that was, in the transaction of the data. Usage is
 -- counted last: its rows are taken in turns, one transaction of a corpus at a time (`turn`), after all other locks.
+-- What was unchanged or failed of a document that was deleted after the item was submitted is skipped.
 WITH ending AS (
-    SELECT * FROM jsonb_to_recordset(%(ends)s::jsonb) AS e (
+    SELECT e.*, o.is_skipped
+    FROM jsonb_to_recordset(%(ends)s::jsonb) AS e (
         item_id uuid, status text, failed_stage text, error jsonb, change text, http_status int, bytes bigint,
         final_url text, robots jsonb, fetched_at timestamptz, document_id uuid,
         chunks_added int, chunks_kept int, chunks_removed int, embedding_tokens bigint, cached_tokens bigint)
+    CROSS JOIN LATERAL (
+        SELECT e.status IN ('unchanged', 'failed') AND EXISTS (
+            SELECT FROM cixml.job_items i
+            JOIN cixml.documents g ON g.corpus_id = i.corpus_id AND g.deleted_url_key = i.url_key
+            WHERE i.id = e.item_id AND g.deleted_at > i.created_at) AS is_skipped
+    ) o
 ), freed AS (
     DELETE FROM cixml.leases l USING ending e
     WHERE l.item_id = e.item_id AND l.batch_id = %(batch_id)s
     RETURNING l.item_id
 ), ended AS (
     UPDATE cixml.job_items i
-    SET status = e.status, finished_at = now(), waiting_reason = NULL, next_attempt_at = NULL,
-        failed_stage = e.failed_stage, error = e.error || jsonb_build_object('attempts', i.attempts, 'at', now()),
+    SET status = CASE WHEN e.is_skipped THEN 'skipped' ELSE e.status END,
+        finished_at = now(), waiting_reason = NULL, next_attempt_at = NULL,
+        failed_stage = CASE WHEN NOT e.is_skipped THEN e.failed_stage END,
+        error = CASE WHEN NOT e.is_skipped THEN
+            e.error || jsonb_build_object('attempts', i.attempts, 'at', now()) END,
         change = coalesce(e.change, i.change), http_status = coalesce(e.http_status, i.http_status),
         bytes = coalesce(e.bytes, i.bytes), final_url = coalesce(e.final_url, i.final_url),
         robots = coalesce(e.robots, i.robots), fetched_at = coalesce(e.fetched_at, i.fetched_at),

@@ -3,6 +3,7 @@
 WITH candidate AS (
     SELECT w.item_id, w.document_id, w.document_version_id, v.fetch_seq, s.id AS chunk_set_id
     FROM cixml.batch_documents w
+    JOIN cixml.documents d ON d.id = w.document_id AND d.deleted_at IS NULL
     JOIN cixml.document_versions v ON v.id = w.document_version_id
     JOIN cixml.chunk_sets s ON s.document_version_id = v.id AND s.chunking_fp = %(chunking_fp)s
     WHERE w.batch_id = %(batch_id)s AND w.item_id = ANY (%(item_ids)s::uuid[])

@@ -4,4 +4,5 @@ SELECT %(job_id)s, %(caller_id)s, c.id, %(items_total)s, %(items_open)s, %(items
 FROM cixml.corpora c
 WHERE c.owner = %(owner)s AND c.name = %(name)s AND c.deleted_at IS NULL
   AND c.id = ANY ((SELECT cixml.corpora_as('writer', 'owner'))::uuid[])
+  AND cixml.hold_corpus(c.id)
 RETURNING id, created_at

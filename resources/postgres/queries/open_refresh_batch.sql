@@ -1,9 +1,11 @@
 -- A refresh is a job of the corpus's owner whose items the run leases at once: progress, errors and usage as for any job.
-WITH due AS (
+WITH corpus AS MATERIALIZED (
+    SELECT id, owner FROM cixml.corpora WHERE id = %(corpus_id)s AND deleted_at IS NULL FOR KEY SHARE
+), due AS (
     SELECT d.id, d.url, d.url_key, d.host, d.external_id, d.metadata, c.owner,
            row_number() OVER (ORDER BY d.checked_at, d.id) - 1 AS ordinal
-    FROM cixml.documents d JOIN cixml.corpora c ON c.id = d.corpus_id
-    WHERE d.corpus_id = %(corpus_id)s AND d.deleted_at IS NULL AND d.live_version_id IS NOT NULL AND d.url IS NOT NULL
+    FROM corpus c JOIN cixml.documents d ON d.corpus_id = c.id
+    WHERE d.deleted_at IS NULL AND d.live_version_id IS NOT NULL AND d.url IS NOT NULL
       AND d.checked_at < now() - make_interval(secs => %(older_than_seconds)s)
       AND NOT EXISTS (SELECT 1 FROM cixml.leases l
                       WHERE l.corpus_id = d.corpus_id AND l.url_key = d.url_key AND l.work = 'ingest')

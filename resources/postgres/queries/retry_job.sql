@@ -6,14 +6,15 @@ WITH parent AS (
     JOIN cixml.corpora c ON c.id = j.corpus_id AND c.deleted_at IS NULL
         AND c.id = ANY ((SELECT cixml.corpora_as('writer', 'owner'))::uuid[])
     JOIN cixml.index_versions x ON x.corpus_id = j.corpus_id AND x.state = 'serving'
-    WHERE j.id = %(parent_id)s AND j.caller_id = %(caller_id)s
+    WHERE j.id = %(parent_id)s AND j.caller_id = %(caller_id)s AND cixml.hold_corpus(j.corpus_id)
 ), chosen AS MATERIALIZED (
     SELECT uuidv7() AS new_id, row_number() OVER (ORDER BY i.ordinal) - 1 AS place, i.*,
            v.id AS version_id, s.chunk_count,
            CASE WHEN v.id IS NULL THEN 'scraping' WHEN s.id IS NULL THEN 'chunking' ELSE 'embedding' END AS stage
     FROM parent p
     JOIN cixml.job_items i ON i.job_id = p.id
-    LEFT JOIN cixml.document_versions v ON v.id = i.document_version_id
+    LEFT JOIN cixml.document_versions v ON v.id = i.document_version_id AND EXISTS (
+        SELECT FROM cixml.documents d WHERE d.id = v.document_id AND d.deleted_at IS NULL)
     LEFT JOIN cixml.chunk_sets s ON s.document_version_id = v.id AND s.chunking_fp = p.chunking_fp
     WHERE i.finished_at IS NOT NULL AND i.status = ANY (%(statuses)s)
       AND (%(stages)s::text[] IS NULL OR i.failed_stage = ANY (%(stages)s))

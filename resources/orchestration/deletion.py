@@ -1,0 +1,112 @@
+"""Removes what was deleted: for each open receipt slice after slice, on a thread and a connection of its own.
+
+The rows are removed by resources/postgres/deletions.py; here is when, and the last layer of a corpus: its partition in
+Dagster, which goes once no run, no backfill and no claim can name it any more. Killed anywhere, it is gone on with.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from dagster import DagsterInstance, RunsFilter
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
+from dagster._serdes import serialize_value
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from resources.identifiers import Prefix, public_id
+from resources.orchestration import tags
+from resources.postgres import deletions
+from resources.postgres.database import Database
+from resources.postgres.deletions import OpenReceipt, Slice
+from resources.settings import Settings
+from resources.telemetry import metrics
+
+LIMITS = "-c statement_timeout=60s -c lock_timeout=2s"
+PARTITIONS = "corpora"
+"""The name of the partitions definition: a key of it is a corpus."""
+OPEN_BACKFILL = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
+DISPATCH, RUN, BACKFILL = "dispatch", "run", "backfill"
+logger = logging.getLogger("cixml.deletion")
+
+
+class Sweeper:
+    """One slice at each `step`; `step_aside` takes slices on the thread until none is left that can go now."""
+
+    def __init__(self, settings: Settings, instance: DagsterInstance) -> None:
+        self._database = Database(
+            settings.require(settings.pipeline.database_url, "CIXML_PIPELINE__DATABASE_URL"), options=LIMITS
+        )
+        self._dispatch_seconds = settings.pipeline.dispatch_seconds
+        self._instance = instance
+        self._is_over = threading.Event()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cixml-deletion")
+        self._under_way: Future[None] | None = None
+
+    def step_aside(self) -> None:
+        """Go on with the deletions on the thread, unless that is under way. Raises what the pass before raised."""
+        if self._under_way is None or self._under_way.done():
+            before, self._under_way = self._under_way, None
+            if before is not None:
+                before.result()
+            self._under_way = self._thread.submit(self._sweep)
+
+    def step(self) -> bool:
+        """Remove one slice of one deletion, in one transaction; False when there is none to go on with now."""
+        with self._database.transaction() as connection:
+            receipt = deletions.take(connection)
+            if receipt is None:
+                return False
+            done = deletions.remove_slice(connection, receipt)
+            if done.is_empty and receipt.is_of_corpus:
+                done = self._drop_partition(connection, receipt)
+            sums = deletions.keep(connection, receipt, done)
+        for layer, count in done.removed.items():
+            metrics.deleted.labels(layer).inc(count)
+        _tell(receipt, done, sums)
+        return True
+
+    def close(self) -> None:
+        """End the thread and its connection; a slice under way goes on to its end."""
+        self._is_over.set()
+        self._thread.shutdown(cancel_futures=True)
+        self._database.close()
+
+    def _sweep(self) -> None:
+        while not self._is_over.is_set() and self.step():
+            pass
+
+    def _drop_partition(self, connection: Connection[TupleRow], receipt: OpenReceipt) -> Slice:
+        """Take the corpus's key out of Dagster, as soon as nobody can ask for a run of it any more."""
+        key = receipt.partition_key
+        if deletions.has_batch_since(connection, receipt, seconds=self._dispatch_seconds):
+            return Slice(waits_for=DISPATCH)
+        runs = self._instance.get_runs(RunsFilter(tags={tags.PARTITION: key}))
+        if not all(run.is_finished for run in runs):
+            return Slice(waits_for=RUN)
+        if any(names(backfill, key) for backfill in self._open_backfills()):
+            return Slice(waits_for=BACKFILL)
+        if not self._instance.has_dynamic_partition(PARTITIONS, key):
+            return Slice()
+        self._instance.delete_dynamic_partition(PARTITIONS, key)
+        return Slice(removed=Counter(partitions=1))
+
+    def _open_backfills(self) -> list[PartitionBackfill]:
+        return list(self._instance.get_backfills(filters=BulkActionsFilter(statuses=OPEN_BACKFILL)))
+
+
+def names(backfill: PartitionBackfill, key: str) -> bool:
+    """Return whether a backfill may ask for runs of a partition: it lists its keys, also when it is of all."""
+    return key in serialize_value(backfill)
+
+
+def _tell(receipt: OpenReceipt, done: Slice, sums: Counter[str]) -> None:
+    name = public_id(Prefix.RECEIPT, receipt.receipt_id)
+    if done.is_empty:
+        found = ", ".join(f"{count} {layer}" for layer, count in sums.items()) or "nothing was there"
+        logger.info("%s (%s of %s) is done: %s", name, receipt.kind, receipt.partition_key, found)
+    elif done.waits_for and done.waits_for != receipt.waits_for:
+        logger.info("%s (%s of %s) waits for: %s", name, receipt.kind, receipt.partition_key, done.waits_for)

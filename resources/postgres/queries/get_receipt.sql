@@ -1,0 +1,2 @@
+SELECT id, kind, corpus, status, removed, waits_for, requested_at, finished_at FROM cixml.receipts
+WHERE id = %(receipt_id)s

@@ -1,0 +1,1 @@
+DELETE FROM {relation} WHERE corpus_id = %(corpus_id)s
