@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import re
@@ -74,6 +75,7 @@ def parse(body: bytes, cleaned: re.Pattern[str] | None = None) -> object:
     That is a name that occurs twice (which of the values is meant?), and characters that no text may hold.
     """
     wrong: list[_WrongObject] = []
+    gc.disable()  # else it looks through millions of empty lists again and again: 1 s instead of 0.25 s
     try:
         value: object = json.loads(
             body.decode(),
@@ -83,6 +85,8 @@ def parse(body: bytes, cleaned: re.Pattern[str] | None = None) -> object:
         )
     except (ValueError, RecursionError) as error:
         raise MalformedBodyError(f"The body is not JSON: {error}") from error
+    finally:
+        gc.enable()
     if wrong:
         raise InvalidFieldsError([_object_problem(value)])
     if b"\\u0000" in body or b"\\ud" in body.lower():
@@ -107,7 +111,7 @@ class _WrongObject(dict[str, object]):
 
 def _object(wrong: list[_WrongObject], pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
-    if len(found) == len(pairs) <= MOST_FIELDS:
+    if wrong or len(found) == len(pairs) <= MOST_FIELDS:  # one is enough to refuse the body
         return found
     wrong.append(_WrongObject(found))
     if len(pairs) <= MOST_FIELDS:
@@ -127,7 +131,7 @@ def _finite(text: str) -> float:
 
 
 def _object_problem(value: object) -> FieldProblem:
-    """Return what is wrong with the outermost wrong object."""
+    """Return what is wrong with the wrong object in it."""
     path, found = next((path, found) for path, found in _values(value) if isinstance(found, _WrongObject))
     if found.field is None:
         detail = f"an object may have {MOST_FIELDS} fields: take some out"
