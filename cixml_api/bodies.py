@@ -8,6 +8,7 @@ import math
 import re
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import NoReturn, Optional, TypeVar
@@ -90,8 +91,20 @@ def parse(body: bytes, cleaned: re.Pattern[str] | None = None) -> object:
     if wrong:
         raise InvalidFieldsError([_object_problem(value)])
     if b"\\u0000" in body or b"\\ud" in body.lower():
-        _refuse_characters(value, cleaned)
+        refuse_characters(value, cleaned)
     return value
+
+
+def parse_text(text: str, *, pointer: str) -> object:
+    """Return the JSON value of a field that holds JSON as text. Raises InvalidFieldsError."""
+    try:
+        return parse(text.encode())
+    except MalformedBodyError as error:
+        detail = f"the field {pointer[1:]!r} is not JSON: send an object as JSON text"
+        raise InvalidFieldsError([FieldProblem(pointer=pointer, number=VALUE, detail=detail)]) from error
+    except InvalidFieldsError as error:
+        inner = [replace(each, pointer=pointer + each.pointer) for each in error.problems]
+        raise InvalidFieldsError(inner) from error
 
 
 def validate(model: type[Body], value: object) -> Body:
@@ -140,8 +153,8 @@ def _object_problem(value: object) -> FieldProblem:
     return FieldProblem(pointer=_joined((path, found.field)), number=VALUE, detail=detail)
 
 
-def _refuse_characters(value: object, cleaned: re.Pattern[str] | None) -> None:
-    """Postgres' text holds neither a NUL nor half of a surrogate pair."""
+def refuse_characters(value: object, cleaned: re.Pattern[str] | None = None) -> None:
+    """Raise InvalidFieldsError for what Postgres' text does not hold: a NUL, half of a surrogate pair."""
     detail = "the text holds a NUL or half of a surrogate pair: take it out"
     problems = (
         FieldProblem(pointer=_joined(path), number=CHARACTER, detail=detail)
@@ -179,7 +192,7 @@ def _joined(path: _Path) -> str:
     steps = []
     while path is not None:
         path, step = path
-        steps.append(f"/{_escape(str(step))}")
+        steps.append(f"/{escape(str(step))}")
     return "".join(reversed(steps))
 
 
@@ -205,9 +218,10 @@ def _detail(error: ErrorDetails) -> str:
 def _pointer(location: tuple[int | str, ...]) -> str:
     """Return the JSON pointer. Marks of a union's branches (in angle brackets) are no part of the body."""
     parts = [part for part in location if not (isinstance(part, str) and part.startswith("<"))]
-    return "".join(f"/{_escape(str(part))}" for part in parts)
+    return "".join(f"/{escape(str(part))}" for part in parts)
 
 
-def _escape(part: str) -> str:
+def escape(part: str) -> str:
+    """Return a name as a step of a JSON pointer."""
     text = part.replace("~", "~0").replace("/", "~1")
     return text.encode("utf-8", "backslashreplace").decode()

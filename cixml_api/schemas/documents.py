@@ -49,6 +49,14 @@ class PushedDocument(Request):
         return self
 
 
+class FileFields(Request):
+    """What is said of a file that is pushed, beside the file."""
+
+    external_id: ExternalId
+    title: Title | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+
 class Document(Answer):
     """A document. `live` ones are found by searches; a `pending` one never was live (yet) and knows less of itself.
 
