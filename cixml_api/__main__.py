@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ class _Server(uvicorn.Server):
 async def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; requests in flight have GRACE_SECONDS to end."""
     app = create_app(settings)
+    gc.collect()
+    gc.freeze()  # a full collection over the imports would hold every request for a tenth of a second
     servers = (
         _server(app, settings.api.host, settings.api.port, lifespan="on", trusted_proxies=settings.api.trusted_proxies),
         _server(
