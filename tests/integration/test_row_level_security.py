@@ -34,7 +34,7 @@ def login(database: Database) -> Iterator[psycopg.Connection[Any]]:  # noqa: F81
 @pytest_asyncio.fixture
 async def alices_corpus(api: Api, database: Database) -> str:  # noqa: F811
     """Alice has a row in every table and view; returns her corpus's id."""
-    job = {"corpus": "docs", "urls": ["https://docs.example.com/a"]}
+    job = {"corpus": "docs", "urls": ["https://docs.example.com/a", "https://docs.example.com/b"]}
     answer = await api.post("/v1/jobs", job, headers={"Idempotency-Key": "alices"})
     assert answer.status_code == 202
     with psycopg.connect(database.pipeline_url) as pipeline:
@@ -71,7 +71,7 @@ async def alices_corpus(api: Api, database: Database) -> str:  # noqa: F811
             (
                 "INSERT INTO cixml.leases (corpus_id, url_key, work, batch_id, item_id, caller_id) "
                 "SELECT i.corpus_id, i.url_key, 'ingest', b.id, i.id, i.caller_id "
-                "FROM cixml.job_items i, cixml.batches b",
+                "FROM cixml.job_items i, cixml.batches b WHERE i.ordinal = 0",
                 [],
             ),
         ):
