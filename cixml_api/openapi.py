@@ -90,7 +90,16 @@ _EXAMPLES = {
     429: ("too-many-requests", "Too many requests", "6000 requests a minute are allowed: slow down", 302, True),
     503: ("database-unavailable", "Database unavailable", "The database does not answer.", 501, True),
 }
-_CONFLICT = ("conflict", "Conflict", "There is one already.", 211, False)
+_CONFLICTS = {
+    "corpus_create": ("conflict", "Conflict", "There is one already.", 211, False),
+    "document_refresh": (
+        "conflict",
+        "Conflict",
+        "The document was pushed, so there is no URL to fetch: ...",
+        211,
+        False,
+    ),
+}
 
 
 def request_body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
@@ -105,8 +114,8 @@ def problems(operation: str, *statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _problem(operation: str, status: int) -> dict[str, Any]:
-    is_conflict = (operation, status) == ("corpus_create", 409)
-    kind, title, detail, number, retryable = _CONFLICT if is_conflict else _EXAMPLES[status]
+    shown = _CONFLICTS.get(operation, _EXAMPLES[status]) if status == 409 else _EXAMPLES[status]
+    kind, title, detail, number, retryable = shown
     example: dict[str, Any] = {
         "type": f"urn:cixml:problem:{kind}",
         "title": title,

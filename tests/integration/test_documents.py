@@ -197,6 +197,40 @@ async def test_sources_are_listed_over_several_answers(api: Api, rows: psycopg.C
     assert (len(first["content"]), first["_metadata"]["total_records"], rest["_metadata"]["next"]) == (2, 3, None)
 
 
+async def test_a_refresh_fetches_the_documents_url_again(api: Api, rows: psycopg.Connection[Any]) -> None:
+    path = index(rows, "https://docs.example.com/a%7Eb?c=1")
+    rows.execute("UPDATE cixml.documents SET url_key = 'https://docs.example.com/a~b?c=1'")
+    answer = await api.post(f"{path}/refresh", None, headers={"Idempotency-Key": "k"})
+    assert answer.status_code == 202
+    assert answer.headers["location"] == f"/v1/jobs/{answer.json()['id']}"
+    again = await api.post(f"{path}/refresh", None, headers={"Idempotency-Key": "k"})
+    assert again.json() == answer.json()
+    queued = rows.execute(
+        "SELECT i.url, d.id FROM cixml.work_queue q JOIN cixml.job_items i ON i.id = q.item_id "
+        "JOIN cixml.documents d ON (d.corpus_id, d.url_key) = (i.corpus_id, i.url_key)"
+    ).fetchall()
+    assert queued == [{"url": "https://docs.example.com/a%7Eb?c=1", "id": UUID(path[-32:])}]
+
+
+async def test_a_pushed_document_is_not_fetched_but_pushed_again(api: Api) -> None:
+    await api.send("PUT", "/v1/corpora/docs/documents", json={"external_id": "T-1", "text": "x"})
+    listed = await api.get("/v1/corpora/docs/documents", params={"status": "pending"})
+    path = f"/v1/corpora/docs/documents/{listed.json()['content'][0]['id']}"
+    answer = await api.post(f"{path}/refresh", None)
+    assert (answer.status_code, answer.json()["error_code"]) == (409, "cixml_document_refresh_211")
+    assert "push it again" in answer.json()["detail"]
+
+
+async def test_a_refresh_takes_a_grant_to_write(api: Api, rows: psycopg.Connection[Any]) -> None:
+    path = index(rows)
+    granted = path.replace("/docs/", f"/{ALICES}:docs/")
+    for role, status in ((None, 404), ("reader", 403), ("writer", 202)):
+        if role:
+            await api.send("PUT", f"/v1/corpora/docs/grants/{BOBS}", json={"role": role})
+        assert (await api.post(f"{granted}/refresh", None, key=BOB)).status_code == status
+    assert (await api.post(f"{granted[:-36]}doc_{'0' * 32}/refresh", None, key=BOB)).status_code == 404
+
+
 READS = ("/documents", "/documents/{doc}", "/documents/{doc}/chunks", "/documents/{doc}/content?layer=raw", "/sources")
 
 
