@@ -7,8 +7,12 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
+
+from tests.api import Api, index_document
+from tests.database import Database
 
 METHODS = ("get", "put", "post", "delete", "patch")
 MULTIPART, JSON = "multipart/form-data", "application/json"
@@ -35,6 +39,7 @@ class Operation:
     parameters: list[Parameter]
     media_type: str | None
     example: Any
+    file_fields: list[str]
     responses: dict[str, dict[str, Any]] = field(repr=False)
     needs_key: bool
 
@@ -52,8 +57,33 @@ class Operation:
         if self.media_type is None:
             return {}
         if self.media_type == MULTIPART:
-            return {"files": {"file": ("page.txt", b"One page of text.", "text/plain")}}
+            files = {name: ("page.md", self.example[name].encode(), "text/markdown") for name in self.file_fields}
+            return {"files": files, "data": {name: self.example[name] for name in self.example if name not in files}}
         return {"content": json.dumps(self.example).encode(), "headers": {"Content-Type": JSON}}
+
+
+async def make_one_of_each(api: Api, database: Database, *, key: str, corpus: str) -> dict[str, str]:
+    """Let a caller have one of everything that has an id; return the ids under the names that paths give them.
+
+    A name that is not among them fails the tests that go over all paths: make one here.
+    """
+    url = "https://docs.example.com/start"
+    job = await api.post("/v1/jobs", {"corpus": corpus, "urls": [url]}, key=key)
+    assert job.status_code == 202, job.text
+    with psycopg.connect(database.pipeline_url) as rows:
+        document = index_document(rows, corpus=corpus, owner=key, url=url, texts=["one", "two"])
+    items = await api.get(f"/v1/jobs/{job.json()['id']}/items", key=key)
+    await api.send("PUT", f"/v1/corpora/{corpus}/grants/c_friend", key=key, json={"role": "reader"})
+    nothing = {"filter": {"external_ids": ["none"]}}
+    receipt = await api.post(f"/v1/corpora/{corpus}/documents/delete", nothing, key=key)
+    return {
+        "name": corpus,
+        "job_id": job.json()["id"],
+        "item_id": items.json()["content"][0]["id"],
+        "document_id": f"doc_{document.hex}",
+        "caller_id": "c_friend",
+        "receipt_id": receipt.json()["id"],
+    }
 
 
 def operations(app: FastAPI) -> list[Operation]:
@@ -79,10 +109,8 @@ def operations(app: FastAPI) -> list[Operation]:
 def _operation(document: dict[str, Any], path: str, method: str, route: dict[str, Any]) -> Operation:
     content = route.get("requestBody", {}).get("content", {})
     media_type = next(iter(content), None)
-    example = None
-    if media_type == JSON:
-        schema = _resolve(document, content[JSON]["schema"])
-        example = schema["examples"][0]
+    schema = _resolve(document, content[media_type]["schema"]) if media_type else {}
+    fields = schema.get("properties", {})
     return Operation(
         name=route["operationId"],
         method=method.upper(),
@@ -92,7 +120,8 @@ def _operation(document: dict[str, Any], path: str, method: str, route: dict[str
             for each in route.get("parameters", [])
         ],
         media_type=media_type,
-        example=example,
+        example=content[media_type].get("example") or schema["examples"][0] if media_type else None,
+        file_fields=[name for name, each in fields.items() if each.get("format") == "binary"],
         responses=route["responses"],
         needs_key=bool(route.get("security")),
     )

@@ -16,13 +16,12 @@ from typing import Any
 
 import httpx
 import jsonschema_rs
-import psycopg
 import pytest_asyncio
 
 from cixml_api.errors import MEDIA_TYPE
 from cixml_api.schemas import CLEANED
-from tests.api import OPERATOR, Api, authorization, index_document, running_api
-from tests.contract import JSON, Operation, operations
+from tests.api import OPERATOR, Api, authorization, running_api
+from tests.contract import JSON, MULTIPART, Operation, make_one_of_each, operations
 from tests.database import Database
 
 MOST_CPU_SECONDS = 5.0
@@ -94,6 +93,11 @@ class Probe:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         await self.send(operation, what, content=content, headers=[(b"Content-Type", b"application/json")], **more)
 
+    async def send_parts(self, operation: Operation, what: str, parts: list[bytes], **more: Any) -> None:
+        content = b"".join(b"--limit\r\n" + each + b"\r\n" for each in parts) + b"--limit--\r\n"
+        headers = [(b"Content-Type", b"multipart/form-data; boundary=limit")]
+        await self.send(operation, what, content=content, headers=headers, **more)
+
     def check(self) -> None:
         assert not self.wrong, f"{len(self.wrong)} answers are wrong:\n" + "\n".join(self.wrong[:40])
 
@@ -132,21 +136,10 @@ def _names(error: dict[str, Any], at: str) -> bool:
 async def probe(database: Database, tmp_path: Path) -> AsyncIterator[Probe]:
     limits = {"requests_per_minute": 0, "queued_pages": 0, "corpora": 0}
     async with running_api(database.settings(api={"keys_file": tmp_path / "keys.json"}, limits=limits)) as api:
-        url = "https://docs.example.com/start"
-        made = (await api.post("/v1/jobs", {"corpus": "product-docs", "urls": [url]}, key=OPERATOR)).json()
-        with psycopg.connect(database.pipeline_url) as rows:
-            document = index_document(rows, corpus="product-docs", owner=OPERATOR, url=url, texts=["one", "two"])
-        await api.post(
-            f"/v1/jobs/{made['id']}/cancel", {}, key=OPERATOR
-        )  # streams and waits of a job that ended are over at once
-        items = (await api.get(f"/v1/jobs/{made['id']}/items", key=OPERATOR)).json()["content"]
-        ids = {
-            "name": "product-docs",
-            "job_id": made["id"],
-            "item_id": items[0]["id"],
-            "document_id": f"doc_{document.hex}",
-            "caller_id": "c_friend",
-        }
+        ids = await make_one_of_each(api, database, key=OPERATOR, corpus="product-docs")
+        # Streams and waits of a job that has ended are over at once.
+        cancelled = await api.post(f"/v1/jobs/{ids['job_id']}/cancel", {}, key=OPERATOR)
+        assert cancelled.json()["status"] == "cancelled"
         yield Probe(api=api, ids=ids)
 
 
@@ -279,6 +272,59 @@ def twice(example: Any, steps: tuple[str | int, ...]) -> bytes:
     name, value = next(iter(found.items()))
     marked = changed(example, steps, {**found, "<again>": value}) if steps else {**found, "<again>": value}
     return json.dumps(marked).replace('"<again>"', json.dumps(name)).encode()
+
+
+async def test_multipart_bodies(probe: Probe) -> None:
+    for operation in probe.operations():
+        if operation.media_type != MULTIPART:
+            continue
+        [file], example = operation.file_fields, operation.example
+        texts = [name for name in example if name != file]
+        whole = [part(file, b"Some text.", "a.txt"), *(part(name, str(example[name]).encode()) for name in texts)]
+        await probe.send_parts(operation, "the example", whole, expected=(202, 403, 404))
+        for what, parts, expected in (
+            ("no part", [], (400, 422)),
+            ("no file", whole[1:], (422,)),
+            ("the file twice", [whole[0], *whole], (422,)),
+            ("a field that is a file", [whole[0], *(part(name, b"x", "a.txt") for name in texts)], (422,)),
+            ("a file that is a field", [part(file, b"Some text.")], (422,)),
+            ("an unknown field", [*whole, part("unknown", b"1")], (422,)),
+            ("a name in no charset", [whole[0], part("\udcff", b"1")], (400, 422)),
+            ("100,000 parts", [part("unknown", b"1")] * 100_000, (400, 413, 422)),
+            ("a part without a name", [*whole, b"Content-Disposition: form-data\r\n\r\nx"], (400, 422)),
+            ("a part without a head", [*whole, b"\r\nx"], (400, 422)),
+            ("a head of a megabyte", [b"X: " + b"x" * 2**20 + b"\r\n" + whole[0]], (400, 413, 422)),
+            ("an empty file", [part(file, b"", "a.txt"), *whole[1:]], (422,)),
+            ("a strange type", [part(file, b"x", "a.exe", b"application/x-msdownload"), *whole[1:]], (415, 422)),
+            ("a type that is none", [part(file, b"x", "a.txt", b"\xff;;==")], (202, 403, 404, 415, 422)),
+        ):
+            await probe.send_parts(operation, what, parts, expected=expected)
+        for name in ("", "../../etc/passwd", "a\\0b", "x" * 5000 + ".txt", "\U0001f600.txt", ".txt", "%00.txt"):
+            await probe.send_parts(operation, f"a file {name!r:.40}", [part(file, b"Some text.", name), *whole[1:]])
+        for name in texts:
+            rest = [each for each in whole if f'name="{name}"'.encode() not in each]
+            for value in (b"", b"\0", b"a\0b", b"\xff", b"\xed\xa0\x80", b"x" * 2_000_000, b"[" * 100_000, b"NaN",
+                          b'{"a": NaN}', b'{"a": 1, "a": 2}', b'{"a": {"b": 1}}', rb'{"a": "\ud800"}',
+                          b"[]", b"null"):  # fmt: skip
+                what = f"{name} = {value[:20]!r}"
+                await probe.send_parts(operation, what, [*rest, part(name, value)], pointers=(f"/{name}",))
+            twice_given = [*whole, part(name, b"again")]
+            await probe.send_parts(operation, f"{name} twice", twice_given, expected=(422,), pointers=(f"/{name}",))
+        for boundary in (b"", b"; boundary=", b"; boundary=\xff", b"; boundary=" + b"x" * 5000, b"; boundary=limit"):
+            media_type = b"multipart/form-data" + boundary
+            headers = [(b"Content-Type", media_type)]
+            for content in (b"", b"--x", b"--x\r\n", b"--x--\r\n", b"nothing of it", b"\0" * 1000):
+                what = f"{media_type[:40]!r} {content[:10]!r}"
+                await probe.send(operation, what, content=content, headers=headers, expected=(400, 415, 422))
+    probe.check()
+
+
+def part(name: str, value: bytes, file_name: str | None = None, media_type: bytes = b"text/plain") -> bytes:
+    """Return one part of a multipart body; with a file's name it is a file."""
+    head = f'Content-Disposition: form-data; name="{name}"'.encode(errors="surrogateescape")
+    if file_name is not None:
+        head += f'; filename="{file_name}"\r\nContent-Type: '.encode() + media_type
+    return head + b"\r\n\r\n" + value
 
 
 async def test_each_query_parameter(probe: Probe) -> None:

@@ -10,12 +10,11 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-import psycopg
 import pytest_asyncio
 
 from resources.membership import caller_id_of
-from tests.api import ALICE, BOB, Api, index_document, running_api
-from tests.contract import Operation, operations
+from tests.api import ALICE, BOB, Api, running_api
+from tests.contract import Operation, make_one_of_each, operations
 from tests.database import PEPPER, Database
 
 BOBS = caller_id_of(BOB, PEPPER)
@@ -33,7 +32,7 @@ ROUNDS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """What Alice has, under the names that routes give it. A name that is new to this test fails it: add it here."""
+    """What Alice has, under the names that routes give it."""
 
     api: Api
     alices: Mapping[str, str]
@@ -51,30 +50,9 @@ class Places:
 async def places(database: Database, tmp_path: Path) -> AsyncIterator[Places]:
     limits = {"requests_per_minute": 0}
     async with running_api(database.settings(api={"keys_file": tmp_path / "keys.json"}, limits=limits)) as api:
-        yield Places(api=api, alices=await make_alices(api, database))
-
-
-async def make_alices(api: Api, database: Database) -> dict[str, str]:
-    """Let Alice have one of everything that has an id; Bob has a corpus, a document and a job of his own."""
-    url = "https://docs.example.com/a"
-    jobs, documents = {}, {}
-    for key in (ALICE, BOB):
-        made = await api.post("/v1/jobs", {"corpus": "docs", "urls": [url]}, key=key)
-        assert made.status_code == 202, made.text
-        jobs[key] = made.json()["id"]
-        with psycopg.connect(database.pipeline_url) as rows:
-            documents[key] = index_document(rows, corpus="docs", owner=key, url=url, texts=["one", "two"])
-    items = await api.get(f"/v1/jobs/{jobs[ALICE]}/items")
-    await api.send("PUT", "/v1/corpora/docs/grants/c_friend", json={"role": "reader"})
-    receipt = await api.post("/v1/corpora/docs/documents/delete", {"filter": {"external_ids": ["none"]}})
-    return {
-        "name": f"{ALICES}:docs",
-        "job_id": jobs[ALICE],
-        "item_id": items.json()["content"][0]["id"],
-        "document_id": f"doc_{documents[ALICE].hex}",
-        "caller_id": "c_friend",
-        "receipt_id": receipt.json()["id"],
-    }
+        ids = await make_one_of_each(api, database, key=ALICE, corpus="docs")
+        await make_one_of_each(api, database, key=BOB, corpus="docs")
+        yield Places(api=api, alices=ids | {"name": f"{ALICES}:docs"})
 
 
 def seen(answer: httpx.Response, ids: Mapping[str, str]) -> tuple[int, dict[str, str], str]:
@@ -95,7 +73,7 @@ async def ask(places: Places, operation: Operation, ids: Mapping[str, str], **mo
 
 async def test_anothers_id_answers_like_one_that_nobody_has(places: Places) -> None:
     found = [each for each in operations(places.api.app) if each.ids]
-    assert {name for each in found for name in each.ids} <= set(places.alices), "make one of these in `make_alices`"
+    assert {name for each in found for name in each.ids} <= set(places.alices), "let `make_one_of_each` make these"
     missing = places.missing
     for operation in found:
         for headers in CONDITIONS:

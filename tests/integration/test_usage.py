@@ -20,7 +20,7 @@ from resources.postgres.vectors import NewVector
 from resources.types import ItemStatus
 from tests.api import ALICE, BOB, OPERATOR, Api, index_document, running_api
 from tests.builders import make_job, make_worker
-from tests.database import PEPPER, Database
+from tests.database import PEPPER, Database, PostgresServer
 from tests.rows import MODEL, begin, claim_all, index, store_document, vector_of
 
 NUMBERS = ("pages", "bytes", "chunks", "embedding_tokens", "cached_tokens", "searches")
@@ -222,3 +222,18 @@ async def test_searches_are_counted_when_the_process_stops(database: Database, t
             assert (await api.post("/v1/corpora/docs/search", {"query": str(uuid4())})).status_code == 200
     with psycopg.connect(database.pipeline_url) as pipeline:
         assert pipeline.execute("SELECT sum(searches) FROM cixml.usage").fetchone() == (3,)
+
+
+async def test_searches_wait_while_the_database_is_gone(
+    postgres_server: PostgresServer, database: Database, tmp_path: Path
+) -> None:
+    async with running_api(database.settings(api={"keys_file": tmp_path / "keys.json"})) as api:
+        await api.post("/v1/corpora", {"name": "docs"})
+        assert (await api.post("/v1/corpora/docs/search", {"query": "x"})).status_code == 200
+        postgres_server.stop()
+        try:
+            assert (await api.get("/v1/usage")).status_code == 503
+        finally:
+            postgres_server.start()
+    with psycopg.connect(database.pipeline_url) as pipeline:
+        assert pipeline.execute("SELECT sum(searches) FROM cixml.usage").fetchone() == (1,)
