@@ -122,6 +122,7 @@ ANSWERS: dict[type[errors.CixmlError], Answer] = {
     errors.EmbeddingInvalidError: Answer(503, 513, "Embedding invalid"),
     # The pipeline's own: none reaches a caller; if one does, it is a fault of ours.
     errors.ScrapingError: _INTERNAL,
+    errors.HostPausedError: _INTERNAL,
     errors.ChunkingError: _INTERNAL,
     errors.EmbeddingRejectedError: _INTERNAL,
     errors.LeaseLostError: _INTERNAL,

@@ -242,9 +242,18 @@ class ScrapingError(DocumentError):
         super().__init__(code, message, retryable=retryable)
         self.http_status = http_status
         self.retry_after_seconds = retry_after_seconds
+        self.is_of_redirect = False
+        """It came from another host than the page's own: what that one asks for binds this one to nothing."""
 
     def as_record(self) -> dict[str, object]:
         return super().as_record() | {"http_status": self.http_status}
+
+
+class HostPausedError(ScrapingError):
+    """The host asked for a pause: nothing was asked of it, and no attempt is counted."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("host_paused", "the host asked for a pause", retryable=True, retry_after_seconds=seconds)
 
 
 class ChunkingError(DocumentError):

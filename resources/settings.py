@@ -66,8 +66,9 @@ class FetchSettings(BaseModel):
     max_redirects: int = 5
     host_concurrency: int = 4
     max_crawl_delay_seconds: float = 10.0
+    max_retry_after_seconds: float = 300.0
     max_attempts: int = 3
-    robots_ttl_seconds: int = 3600
+    robots_ttl_seconds: int = Field(default=3600, ge=1, le=86_400)  # RFC 9309 2.4: a day at most
 
     @cached_property
     def networks(self) -> tuple[AllowedNetwork, ...]:

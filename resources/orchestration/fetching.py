@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from resources.errors import ScrapingError
+from resources.errors import InvalidUrlError, ScrapingError
 from resources.orchestration.lease import Lease, observe
 from resources.orchestration.runtime import runtime
 from resources.orchestration.streams import FetchOutcome, FetchStream
@@ -61,4 +61,6 @@ async def _fetch(item: FetchItem) -> FetchOutcome:
         page = await runtime().fetcher.fetch(item.url, etag=item.etag, last_modified=item.last_modified)
     except ScrapingError as error:
         return FetchOutcome(item=item, error=error)
+    except InvalidUrlError as error:  # it was accepted by an older version
+        return FetchOutcome(item=item, error=ScrapingError(error.code, error.message))
     return FetchOutcome(item=item, page=page)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,9 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from resources import fail_points
+from resources.errors import HostPausedError
 from resources.orchestration import draining
+from resources.orchestration.fetch_retries import host_pause, retry_delay
 from resources.orchestration.lease import STOPPING, observe
 from resources.orchestration.streams import FetchOutcome, FetchStream, PageToChunk
 from resources.orchestration.work import work_of
@@ -27,8 +28,6 @@ GROUP_PAGES = 25
 GROUP_BYTES = 4 * 2**20
 GROUP_SECONDS = 0.25
 BODIES_AT_ONCE = 8
-RETRY_BASE_SECONDS = 2.0
-RETRY_CAP_SECONDS = 60.0
 
 
 class PageIOManager(dg.ConfigurableIOManager):
@@ -98,37 +97,40 @@ def _groups(stream: FetchStream) -> Iterator[list[FetchOutcome]]:
 def _store(stream: FetchStream, group: Sequence[FetchOutcome], settings: Settings) -> Counter[str]:
     """Write one group in one fenced transaction and return what was counted."""
     counts: Counter[str] = Counter()
-    new, ends, retries = [], [], []
+    new, ends, retries, pauses = [], [], [], []
     for outcome in group:
-        kind = _kind(outcome, settings.fetch.max_attempts)
+        delay = _delay(outcome, settings)
+        kind = "retried" if delay is not None else _kind(outcome)
         counts[kind] += 1
         if kind == "fetched" and outcome.page is not None:
             new.append((outcome.item, outcome.page))
             counts["bytes"] += len(outcome.page.body or b"")
-        elif kind == "retried":
-            retries.append(outcome)
+        elif delay is not None:
+            retries.append((outcome, delay))
         else:
             ends.append(outcome)
+        pauses += _pause(outcome, settings)
         metrics.fetch.labels(_label(outcome)).inc()
     with stream.lease.transaction() as connection:
         corpus_lock.share(connection, corpus_id=stream.lease.batch.corpus_id)
         pages.store_pages(connection, new)
         for outcome in ends:
             _touch(outcome, connection)
-        delays = [_delay(outcome) for outcome in retries]
-        pages.hold_hosts(connection, [pause for pair in zip(retries, delays, strict=True) if (pause := _pause(*pair))])
-        stream.lease.lock_jobs(connection, [outcome.item.item_id for outcome in (*ends, *retries)])
+        pages.hold_hosts(connection, pauses)
+        stream.lease.lock_jobs(
+            connection, [outcome.item.item_id for outcome in (*ends, *(outcome for outcome, _ in retries))]
+        )
         ended = stream.lease.end_items(connection, [_end(outcome) for outcome in ends])
-        for outcome, delay in zip(retries, delays, strict=True):
+        for outcome, delay in retries:
             ended += _retry(stream, outcome, delay, connection)
         fail_points.reach(fail_points.PAGES_STORED)
     observe(ended)
     return counts
 
 
-def _kind(outcome: FetchOutcome, max_attempts: int) -> str:
+def _kind(outcome: FetchOutcome) -> str:
     if outcome.error is not None:
-        return "retried" if outcome.error.retryable and outcome.item.attempts < max_attempts else "failed"
+        return "failed"
     page = outcome.page
     assert page is not None
     is_same = page.is_unchanged or (page.body is not None and pages.sha256(page.body) == outcome.item.body_sha256)
@@ -163,27 +165,28 @@ def _touch(outcome: FetchOutcome, connection: Connection[TupleRow]) -> None:
         pages.touch(connection, item=outcome.item, checked_at=outcome.page.fetched_at)
 
 
-def _delay(outcome: FetchOutcome) -> float:
-    """Return the seconds before the next try: full jitter, but RFC 9110 Retry-After first."""
-    assert outcome.error is not None
-    delay = random.uniform(0.5, min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2.0**outcome.item.attempts))  # noqa: S311
-    return max(delay, min(outcome.error.retry_after_seconds or 0.0, RETRY_CAP_SECONDS))
-
-
-def _pause(outcome: FetchOutcome, delay: float) -> HostPause | None:
-    """Return what Retry-After holds the host for."""
-    error = outcome.error
-    if error is None or error.retry_after_seconds is None:
+def _delay(outcome: FetchOutcome, settings: Settings) -> float | None:
+    """Return the seconds before the next try, None where the outcome is final."""
+    if outcome.error is None:
         return None
-    return HostPause(item_id=outcome.item.item_id, seconds=delay, reason=error.code)
+    return retry_delay(outcome.error, attempts=outcome.item.attempts, settings=settings.fetch)
+
+
+def _pause(outcome: FetchOutcome, settings: Settings) -> list[HostPause]:
+    """Return what the host is held for, if it asked for it."""
+    seconds = host_pause(outcome.error, settings.fetch) if outcome.error else None
+    if outcome.error is None or seconds is None:
+        return []
+    return [HostPause(item_id=outcome.item.item_id, seconds=seconds, reason=outcome.error.code)]
 
 
 def _retry(
     stream: FetchStream, outcome: FetchOutcome, delay: float, connection: Connection[TupleRow]
 ) -> list[EndedItem]:
     assert outcome.error is not None
+    was_asked = not isinstance(outcome.error, HostPausedError)
     return stream.lease.release(
-        connection, [outcome.item.item_id], delay_seconds=delay, reason=outcome.error.code, counts_attempt=True
+        connection, [outcome.item.item_id], delay_seconds=delay, reason=outcome.error.code, counts_attempt=was_asked
     )
 
 

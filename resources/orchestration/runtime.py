@@ -45,7 +45,13 @@ class Runtime:
     @cached_property
     def fetcher(self) -> Fetcher:
         """Belongs to `loop`: first used there."""
-        return Fetcher(self.settings.fetch, own_endpoints=self.settings.own_endpoints())
+        settings = self.settings
+        return Fetcher(
+            settings.fetch,
+            own_endpoints=settings.own_endpoints(),
+            scripts=self._scripts,
+            processes=settings.pipeline.worker_slots,
+        )
 
     def embedding(self, model: Model) -> EmbeddingClient:
         """Return the client of one model, for use on `loop`; its breaker is shared with every process through Redis."""

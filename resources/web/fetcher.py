@@ -23,8 +23,8 @@ from resources.web.answers import (
 from resources.web.backend import Resolver
 from resources.web.body import read_body
 from resources.web.client import Answer, GuardedClient, Header
-from resources.web.politeness import HostGates
-from resources.web.robots_gate import RobotsGate, RobotsStore
+from resources.web.politeness import HostGates, ScriptRunner
+from resources.web.robots_gate import RobotsGate
 from resources.web.urls import ParsedUrl, parse_url
 
 _ACCEPT = b"text/html,application/xhtml+xml,text/markdown,text/plain;q=0.9"
@@ -40,12 +40,14 @@ class Fetcher:
         *,
         own_endpoints: frozenset[tuple[str, int]],
         resolve: Resolver | None = None,
-        robots_store: RobotsStore | None = None,
+        scripts: ScriptRunner | None = None,
+        processes: int = 1,
     ) -> None:
+        """Without `scripts` (Redis) the process takes its part of each host: one of `processes`."""
         self._settings = settings
         self._client = GuardedClient(settings, AddressPolicy(settings.networks, own_endpoints), resolve=resolve)
-        self._robots = RobotsGate(self._client, settings, store=robots_store)
-        self._gates = HostGates(settings.host_concurrency)
+        self._robots = RobotsGate(self._client, settings)
+        self._gates = HostGates(settings.host_concurrency, scripts=scripts, processes=processes)
         self._headers: tuple[Header, ...] = (
             (b"User-Agent", settings.user_agent.encode("latin-1", "replace")),
             (b"Accept", _ACCEPT),
@@ -53,6 +55,7 @@ class Fetcher:
         )
 
     async def aclose(self) -> None:
+        await self._gates.aclose()
         await self._client.aclose()
 
     async def fetch(self, url: str, *, etag: str | None = None, last_modified: str | None = None) -> FetchedPage:
@@ -67,7 +70,11 @@ class Fetcher:
         current = first
         seen = {first.href}
         for _ in range(self._settings.max_redirects + 1):
-            page = await self._hop(first, current, headers, deadline, is_conditional=bool(validators))
+            try:
+                page = await self._hop(first, current, headers, deadline, is_conditional=bool(validators))
+            except ScrapingError as error:
+                error.is_of_redirect = current.host != first.host
+                raise
             if isinstance(page, FetchedPage):
                 return page
             if page.href in seen:
@@ -84,15 +91,19 @@ class Fetcher:
             robots, delay_seconds = await self._robots.ask(url)
         if not robots.allowed:
             raise ScrapingError("robots_disallowed", f"robots.txt disallows the URL ({robots.rule})")
-        async with (
-            self._gates.turn((url.host, url.port), delay_seconds=delay_seconds),
-            deadline.spend(),
-            self._client.get(url, headers) as answer,
-        ):
-            if answer.status in REDIRECT_STATUSES:
-                return _redirect_target(answer, url)
-            check_status(answer, is_conditional=is_conditional)
-            return await self._page(first, url, robots, answer)
+        host = (url.host, url.port)
+        async with self._gates.turn(host, delay_seconds=delay_seconds):
+            try:
+                async with deadline.spend(), self._client.get(url, headers) as answer:
+                    if answer.status in REDIRECT_STATUSES:
+                        return _redirect_target(answer, url)
+                    check_status(answer, is_conditional=is_conditional)
+                    return await self._page(first, url, robots, answer)
+            except ScrapingError as error:
+                if error.retryable and error.retry_after_seconds:
+                    pause_seconds = min(error.retry_after_seconds, self._settings.max_retry_after_seconds)
+                    await self._gates.hold(host, pause_seconds)
+                raise
 
     async def _page(self, first: ParsedUrl, url: ParsedUrl, robots: RobotsVerdict, answer: Answer) -> FetchedPage:
         content_type, charset = content_type_of(answer)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from resources.web.urls import normalize_escapes
 
 MAX_ROBOTS_BYTES = 500 * 1024  # RFC 9309 2.5: what has to be parsed at least; the rest is not read
-MAX_LINE_CHARACTERS = 16_664  # Google's parser: 8 times the longest URL
+MAX_LINE_CHARACTERS = 8 * 2083 - 1  # as much as Google's parser keeps of one: 8 times the longest URL of a browser
 _PRODUCT_TOKEN = re.compile(r"[A-Za-z_-]+")  # RFC 9309 2.2.1
 _VISIBLE = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"  # not to be escaped by quote()
 
@@ -86,7 +86,11 @@ class _Group:
     def add_rule(self, value: str, *, allows: bool) -> None:
         if not value:
             return  # an empty Disallow allows everything
-        pattern = _escaped(value)
+        self._add(_escaped(value), allows=allows)
+        if allows and value.endswith("/index.html"):  # as Google reads it: a folder's page is the folder
+            self._add(_escaped(value.removesuffix("index.html")) + "$", allows=True)
+
+    def _add(self, pattern: str, *, allows: bool) -> None:
         self._rules[pattern] = self._rules.get(pattern, False) or allows
 
     def set_delay(self, value: str) -> None:
@@ -100,7 +104,7 @@ class _Group:
 
 
 def _records(text: str) -> Iterator[tuple[str, str]]:
-    for line in re.split(r"\r\n|\r|\n", text):
+    for line in re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff")):
         content = line[:MAX_LINE_CHARACTERS].partition("#")[0].strip()
         key, colon, value = content.partition(":")
         if not colon:

@@ -9,41 +9,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from functools import partial
 
 from resources.errors import InvalidUrlError, ScrapingError
 from resources.settings import FetchSettings
 from resources.types import RobotsVerdict
+from resources.web.answers import REDIRECT_STATUSES, retry_after_seconds
 from resources.web.body import read_body
 from resources.web.client import Answer, GuardedClient, Header
 from resources.web.robots import MAX_ROBOTS_BYTES, RobotsRules, parse_robots, product_token
 from resources.web.urls import ParsedUrl, parse_url
 
 MAX_REDIRECTS = 5  # RFC 9309 2.3.1.2
-UNREACHABLE_TTL_SECONDS = 30.0  # a batch asks once, a retry asks again
+UNREACHABLE_TTL_SECONDS = 5.0  # a batch asks once; its items are told to come again after that, and ask again
+MAX_UNREACHABLE_TTL_SECONDS = 600.0  # where the server names a time itself
 MAX_ORIGINS = 4096
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Failures of the host itself: the page can't be fetched either, and these say why better than robots_unreachable.
 _OF_THE_HOST = frozenset({"address_blocked", "dns_failed", "connect_failed", "tls_failed"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RobotsFile:
-    """A robots.txt as fetched. `text` is None where the server has none (4xx)."""
-
-    text: str | None
-    fetched_at: datetime
-
-
-class RobotsStore(Protocol):
-    """Keeps robots.txt files for all processes of the product. `get` returns nothing older than its ttl."""
-
-    async def get(self, origin: str) -> RobotsFile | None: ...
-
-    async def put(self, origin: str, file: RobotsFile, *, ttl_seconds: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,15 +37,15 @@ class _Known:
     has_file: bool
     fetched_at: datetime
     until: float
-    failure: ScrapingError | None = None
+    failure: Callable[[], ScrapingError] | None = None
+    """Makes the error of one page: each gets its own."""
 
 
 class RobotsGate:
-    """Asks robots.txt. Parsed rules are kept in the process; `store` shares the files between processes."""
+    """Asks robots.txt. Parsed rules are kept in the process: each worker asks a host once in `robots_ttl_seconds`."""
 
-    def __init__(self, client: GuardedClient, settings: FetchSettings, *, store: RobotsStore | None = None) -> None:
+    def __init__(self, client: GuardedClient, settings: FetchSettings) -> None:
         self._client = client
-        self._store = store
         self._agent = product_token(settings.user_agent)
         self._headers: Sequence[Header] = (
             (b"User-Agent", settings.user_agent.encode("latin-1", "replace")),
@@ -76,7 +61,7 @@ class RobotsGate:
         """Return the verdict and the crawl delay in seconds, capped. Raises ScrapingError(robots_unreachable)."""
         known = await self._rules(url)
         if known.failure is not None:
-            raise known.failure.with_traceback(None)  # raised for many pages, it would gather all their tracebacks
+            raise known.failure()
         rule = known.rules.match(url.href)
         reason = str(rule) if rule else "no rule for this URL" if known.has_file else "no robots.txt"
         verdict = RobotsVerdict(allowed=rule is None or rule.allows, rule=reason, fetched_at=known.fetched_at)
@@ -109,56 +94,60 @@ class RobotsGate:
             self._known.popitem(last=False)
 
     async def _load(self, url: ParsedUrl) -> _Known:
-        file = await self._store.get(url.origin) if self._store else None
-        if file is None:
-            try:
-                file = await self._fetch(url)
-            except ScrapingError as error:
-                return self._unreachable(error)
-            if self._store:
-                await self._store.put(url.origin, file, ttl_seconds=self._ttl_seconds)
-        age_seconds = (datetime.now(UTC) - file.fetched_at).total_seconds()
+        try:
+            text = await self._fetch(url)
+        except ScrapingError as error:
+            return self._unreachable(error)
         return _Known(
-            rules=parse_robots(file.text or "", agent=self._agent),
-            has_file=file.text is not None,
-            fetched_at=file.fetched_at,
-            until=time.monotonic() + max(1.0, self._ttl_seconds - age_seconds),
+            rules=parse_robots(text or "", agent=self._agent),
+            has_file=text is not None,
+            fetched_at=datetime.now(UTC),
+            until=time.monotonic() + self._ttl_seconds,
         )
 
     def _unreachable(self, error: ScrapingError) -> _Known:
-        failure = error
-        if error.code not in _OF_THE_HOST:
-            text = f"robots.txt can't be read, so nothing of this host is fetched now: {error.message}"
-            failure = ScrapingError(
-                "robots_unreachable",
-                text,
-                retryable=True,
-                http_status=error.http_status,
-                retry_after_seconds=error.retry_after_seconds,
-            )
-        until = time.monotonic() + UNREACHABLE_TTL_SECONDS
+        ttl_seconds = max(UNREACHABLE_TTL_SECONDS, error.retry_after_seconds or 0.0)
+        ttl_seconds = min(ttl_seconds, MAX_UNREACHABLE_TTL_SECONDS)
+        is_of_host = error.code in _OF_THE_HOST
+        text = f"robots.txt can't be read, so nothing of this host is fetched now: {error.message}"
+        is_retryable = error.retryable or not is_of_host
+        failure = partial(
+            ScrapingError,
+            error.code if is_of_host else "robots_unreachable",
+            error.message if is_of_host else text,
+            retryable=is_retryable,
+            http_status=error.http_status,
+            retry_after_seconds=ttl_seconds if is_retryable else None,
+        )
+        until = time.monotonic() + ttl_seconds
         return _Known(rules=RobotsRules(), has_file=False, fetched_at=datetime.now(UTC), until=until, failure=failure)
 
-    async def _fetch(self, url: ParsedUrl) -> RobotsFile:
+    async def _fetch(self, url: ParsedUrl) -> str | None:
+        """Return the file's text, None where there is none (4xx, or too many redirects)."""
         target = parse_url(f"{url.origin}/robots.txt")
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 for _ in range(MAX_REDIRECTS + 1):
                     async with self._client.get(target, self._headers) as answer:
-                        if answer.status not in _REDIRECTS:
-                            return await self._read(answer)
+                        if answer.status not in REDIRECT_STATUSES:
+                            return await _read(answer)
                         target = _redirect(answer, target)
         except TimeoutError as error:
             raise ScrapingError("timeout", "the server did not answer in time", retryable=True) from error
-        return RobotsFile(text=None, fetched_at=datetime.now(UTC))  # too many redirects: as if there were none
+        return None
 
-    async def _read(self, answer: Answer) -> RobotsFile:
-        if answer.status >= 500 or answer.status == 429:
-            raise ScrapingError("http_5xx", f"the server answered {answer.status}", http_status=answer.status)
-        if answer.status != 200:
-            return RobotsFile(text=None, fetched_at=datetime.now(UTC))
-        body = await read_body(answer, max_bytes=MAX_ROBOTS_BYTES, truncate=True)
-        return RobotsFile(text=body.decode("utf-8-sig", "replace"), fetched_at=datetime.now(UTC))
+
+async def _read(answer: Answer) -> str | None:
+    if answer.status >= 500 or answer.status == 429:
+        text = f"the server answered {answer.status}"
+        wait = retry_after_seconds(answer)
+        raise ScrapingError("http_5xx", text, http_status=answer.status, retry_after_seconds=wait)
+    if not 200 <= answer.status < 300:
+        return None
+    body = await read_body(answer, max_bytes=MAX_ROBOTS_BYTES, truncate=True)
+    if len(body) == MAX_ROBOTS_BYTES:
+        body = body[: body.rfind(b"\n") + 1]  # a rule that was cut would say something else
+    return body.decode("utf-8", "replace")
 
 
 def _redirect(answer: Answer, base: ParsedUrl) -> ParsedUrl:

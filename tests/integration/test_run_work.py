@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import Event
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,11 +11,18 @@ import dagster as dg
 import psycopg
 import pytest
 
-from resources.errors import ConfigurationError, ExtractorUnavailableError, LeaseLostError
+from resources.errors import (
+    ConfigurationError,
+    ExtractorUnavailableError,
+    HostPausedError,
+    LeaseLostError,
+    ScrapingError,
+)
 from resources.orchestration import tags
 from resources.orchestration.chunk_io_manager import ChunkIOManager
+from resources.orchestration.page_io_manager import PageIOManager
 from resources.orchestration.runtime import Runtime
-from resources.orchestration.streams import ChunkStream
+from resources.orchestration.streams import ChunkStream, FetchOutcome, FetchStream
 from resources.orchestration.work import RunWork
 from resources.postgres import pages
 from resources.postgres.database import Database as PipelineDatabase
@@ -179,3 +187,37 @@ def test_pages_that_the_extractor_was_away_for_wait_without_a_try(
         "FROM cixml.job_items i JOIN cixml.work_queue q ON q.item_id = i.id"
     ).fetchone()
     assert row == ("queued", "chunking", 0, "extractor_unavailable", True)
+
+
+def test_pages_of_a_host_that_asked_for_a_pause_wait_without_a_try(
+    owner: psycopg.Connection[Any], parts: Runtime, pipeline: PipelineDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that was told so counts its try, and the host is claimed by nobody meanwhile."""
+    make_job(owner, "https://example.com/told", "https://example.com/spared", "https://example.com/gone")
+    (claimed,) = claim_all(pipeline)
+    work = RunWork(run_of_batch(claimed.batch_id), parts)
+    monkeypatch.setattr("resources.orchestration.page_io_manager.work_of", lambda _: work)
+    lease, _ = work.of_model(None)
+    with lease.reading() as connection:
+        items = pages.fetch_items(connection, batch_id=claimed.batch_id)
+    errors = [
+        ScrapingError("http_5xx", "busy", retryable=True, http_status=503, retry_after_seconds=60),
+        HostPausedError(60),
+        ScrapingError("http_4xx", "gone", http_status=404),
+    ]
+    outcomes = [FetchOutcome(item=item, error=error) for item, error in zip(items, errors, strict=True)]
+    PageIOManager().handle_output(
+        dg.build_output_context(), FetchStream(lease=lease, items=items, outcomes=outcomes, stopped=Event())
+    )
+    work.close()
+    rows = owner.execute(
+        "SELECT i.status, i.attempts, i.waiting_reason, q.ready_at > now() + interval '50 seconds' "
+        "FROM cixml.job_items i LEFT JOIN cixml.work_queue q ON q.item_id = i.id ORDER BY i.ordinal"
+    ).fetchall()
+    assert rows == [
+        ("queued", 1, "http_5xx", True),
+        ("queued", 0, "host_paused", True),
+        ("failed", 1, None, None),
+    ]
+    held = owner.execute("SELECT host, not_before > now() + interval '50 seconds' FROM cixml.hosts").fetchall()
+    assert held == [("example.com", True)]

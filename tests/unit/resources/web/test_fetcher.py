@@ -74,14 +74,38 @@ async def test_error_status_becomes_a_code(
     assert (error.code, error.retryable, error.http_status) == (code, retryable, status)
 
 
-async def test_retry_after_is_read_in_seconds_and_as_a_date(server: WebServer, fetcher: Fetcher) -> None:
-    server.pages["/a"] = Page("", status=429, headers={"Retry-After": "120"})
-    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
-    server.pages["/b"] = Page("", status=503, headers={"Retry-After": soon})
-    server.pages["/c"] = Page("", status=503, headers={"Retry-After": "soon"})
-    assert (await failure(fetcher, f"{server.url}/a")).retry_after_seconds == 120
-    assert 50 < ((await failure(fetcher, f"{server.url}/b")).retry_after_seconds or 0) <= 60
-    assert (await failure(fetcher, f"{server.url}/c")).retry_after_seconds is None
+@pytest.mark.parametrize(("value", "most"), [("120", 120), ("in a minute", 60), ("soon", 0), ("", 0), ("-5", 0)])
+async def test_retry_after_is_read_in_seconds_and_as_a_date(
+    server: WebServer, fetcher: Fetcher, value: str, most: int
+) -> None:
+    if value == "in a minute":
+        value = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    server.pages["/a"] = Page("", status=503, headers={"Retry-After": value})
+    seconds = (await failure(fetcher, f"{server.url}/a")).retry_after_seconds or 0
+    assert max(0, most - 10) <= seconds <= most
+
+
+async def test_host_that_names_a_time_is_not_asked_before(server: WebServer, make_fetcher: MakeFetcher) -> None:
+    fetcher = make_fetcher(max_retry_after_seconds=30)
+    server.pages |= {"/a": Page("", status=429, headers={"Retry-After": "3600"}), "/b": Page("<p>b</p>")}
+    assert (await failure(fetcher, f"{server.url}/a")).code == "http_4xx"
+    error = await failure(fetcher, f"{server.url}/b")
+    assert (error.code, error.retryable) == ("host_paused", True)
+    assert 25 < (error.retry_after_seconds or 0) <= 30
+    assert server.paths == ["/a"]
+
+
+async def test_pause_of_a_host_that_was_redirected_to_is_its_own(server: WebServer, make_fetcher: MakeFetcher) -> None:
+    names = {"first.test": ["127.0.0.1"], "second.test": ["127.0.0.1"]}
+    fetcher, first = make_fetcher(names=names), f"http://first.test:{server.port}"
+    location = {"Location": f"http://second.test:{server.port}/busy"}
+    server.pages |= {
+        "/away": Page("", status=302, headers=location),
+        "/busy": Page("", status=503, headers={"Retry-After": "60"}),
+        "/here": Page("<p>a</p>"),
+    }
+    assert (await failure(fetcher, f"{first}/away")).is_of_redirect
+    assert not (await failure(fetcher, f"{first}/busy")).is_of_redirect
 
 
 async def test_redirects_are_followed_up_to_the_limit(server: WebServer, fetcher: Fetcher) -> None:
@@ -210,6 +234,59 @@ async def test_unreachable_robots_txt_refuses_for_now(server: WebServer, fetcher
     server.pages |= {"/robots.txt": Page("", status=status), "/a": Page("<p>a</p>")}
     error = await failure(fetcher, f"{server.url}/a")
     assert (error.code, error.retryable, error.http_status) == ("robots_unreachable", True, status)
+    assert server.paths == []
+
+
+@pytest.mark.parametrize(
+    ("status", "reads"), [(200, True), (203, True), (401, False), (403, False), (404, False), (410, False)]
+)
+async def test_robots_txt_that_is_missing_or_forbidden_allows_all(
+    server: WebServer, fetcher: Fetcher, status: int, *, reads: bool
+) -> None:
+    server.pages |= {"/robots.txt": Page("User-agent: *\nDisallow: /a", status=status), "/a": Page("<p>a</p>")}
+    if reads:
+        assert (await failure(fetcher, f"{server.url}/a")).code == "robots_disallowed"
+    else:
+        assert (await fetcher.fetch(f"{server.url}/a")).robots.rule == "no robots.txt"
+
+
+async def test_busy_robots_txt_says_when_to_come_again(server: WebServer, fetcher: Fetcher) -> None:
+    server.pages |= {"/robots.txt": Page("", status=503, headers={"Retry-After": "40"})}
+    assert (await failure(fetcher, f"{server.url}/a")).retry_after_seconds == 40
+
+
+@pytest.mark.parametrize(("redirects", "allowed"), [(5, False), (6, True)])
+async def test_robots_txt_is_looked_for_behind_five_redirects(
+    server: WebServer, fetcher: Fetcher, redirects: int, *, allowed: bool
+) -> None:
+    for step in range(redirects):
+        path = f"/r{step}" if step else "/robots.txt"
+        server.pages[path] = Page("", status=302, headers={"Location": f"/r{step + 1}"})
+    server.pages |= {f"/r{redirects}": Page("User-agent: *\nDisallow: /"), "/a": Page("<p>a</p>")}
+    result = (await asyncio.gather(fetcher.fetch(f"{server.url}/a"), return_exceptions=True))[0]
+    assert isinstance(result, ScrapingError) is not allowed
+
+
+async def test_robots_txt_is_read_up_to_500_kib_in_whole_lines(server: WebServer, fetcher: Fetcher) -> None:
+    head = "User-agent: *\nDisallow: /early\n"
+    filler = "# " + "x" * (500 * 1024 - len(head) - len("\nDisallow: /") - 2)
+    server.pages |= {
+        "/robots.txt": Page(f"{head}{filler}\nDisallow: /late\nDisallow: /later\n", gzip=False),
+        "/late": Page("<p>a</p>"),
+        "/other": Page("<p>a</p>"),
+    }
+    assert (await failure(fetcher, f"{server.url}/early")).code == "robots_disallowed"
+    for path in ("/late", "/other"):
+        assert (await fetcher.fetch(f"{server.url}{path}")).robots.rule == "no rule for this URL"
+
+
+@pytest.mark.parametrize("options", [{"truncate": True}, {"drop": True}, {"drip_seconds": 0.05}])
+async def test_robots_txt_that_breaks_off_refuses_for_now(
+    server: WebServer, make_fetcher: MakeFetcher, options: dict[str, object]
+) -> None:
+    server.pages |= {"/robots.txt": Page("User-agent: *\nDisallow: /x\n", **options), "/a": Page("<p>a</p>")}
+    error = await failure(make_fetcher(read_timeout_seconds=0.3), f"{server.url}/a")
+    assert (error.code, error.retryable) in {("robots_unreachable", True), ("connect_failed", True)}
     assert server.paths == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,12 +13,42 @@ from hypothesis import strategies as st
 
 from resources.web.robots import parse_robots, product_token
 
-CASES = json.loads((Path(__file__).parents[3] / "data" / "robots" / "robots_cases.json").read_text())
+DATA = Path(__file__).parents[3] / "data" / "robots"
+CASES = json.loads((DATA / "robots_cases.json").read_text())
+GOOGLE = json.loads((DATA / "google_cases.json").read_text())
+AGAINST_THE_RFC = [  # Google compares what it is given; by RFC 9309 2.2.2 both are escaped alike first
+    ("Allow: /foo/bar/ツ", "http://foo.bar/foo/bar/ツ"),
+    ("Allow: /foo/bar/%E3%83%84", "http://foo.bar/foo/bar/ツ"),
+    ("Allow: /foo/bar/%62%61%7A", "http://foo.bar/foo/bar/baz"),
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
 def test_published_case(case: dict[str, str]) -> None:
     assert parse_robots(case["robots"], agent=case["agent"]).allows(case["url"]) is case["allowed"]
+
+
+@pytest.mark.parametrize("case", GOOGLE["cases"], ids=lambda case: f"{case['group']}:{case['file']}:{case['url']}")
+def test_google_case(case: dict[str, Any]) -> None:
+    text = GOOGLE["files"][case["file"]]
+    is_reversed = any(rule in text and case["url"] == url for rule, url in AGAINST_THE_RFC)
+    assert parse_robots(text, agent=case["agent"]).allows(case["url"]) is (case["allowed"] is not is_reversed)
+
+
+def test_google_cases_of_lines_that_are_too_long() -> None:
+    def pattern(letter: str, key: str) -> str:
+        return "/x/" + letter * (8 * 2083 - len("/x/") - len(key) + 1 - len("/x/"))
+
+    cut = pattern("a", "disallow: ")
+    rules = parse_robots(f"user-agent: FooBot\ndisallow: {cut}/qux\n", agent="FooBot")
+    assert rules.allows("http://foo.bar/fux")
+    assert not rules.allows(f"http://foo.bar{cut}/fux")
+    first, second = pattern("a", "allow: "), pattern("b", "allow: ")
+    text = f"user-agent: FooBot\ndisallow: /\nallow: {first}/qux\nallow: {second}/qux\n"
+    rules = parse_robots(text, agent="FooBot")
+    assert not rules.allows("http://foo.bar/")
+    assert rules.allows(f"http://foo.bar{first}/qux")
+    assert rules.allows(f"http://foo.bar{second}/fux")
 
 
 @pytest.mark.parametrize(
@@ -45,6 +76,10 @@ def test_rules_of_one_agent_do_not_reach_another() -> None:
     rules = parse_robots(text, agent="cixml")
     assert rules.allows("http://example.com/x")
     assert not rules.allows("http://example.com/y")
+
+
+def test_byte_order_mark_is_no_part_of_the_first_line() -> None:
+    assert not parse_robots("\ufeffUser-agent: *\nDisallow: /", agent="cixml").allows("http://example.com/")
 
 
 def test_crawl_delay_is_read_and_nonsense_ignored() -> None:
