@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
@@ -100,6 +101,38 @@ def test_an_inserted_paragraph_embeds_what_is_new_alone(
     assert first["status"] == second["status"] == "succeeded"
     assert 0 < embedding_server.stats.texts < second["usage"]["chunks"]
     assert "newcomer" in hits[0]["text"]
+
+
+def test_what_is_pushed_is_found_and_costs_nothing_when_it_is_pushed_again(
+    stack: Stack, embedding_server: EmbeddingServer
+) -> None:
+    texts = {animal: PARAGRAPH.format(animal=animal, number="one") * 3 for animal in ("okapi", "quokka", "tapir")}
+    documents = [
+        {"external_id": "T-1", "text": texts["okapi"], "title": "About it"},
+        {"external_id": "T-2", "markdown": f"Animals\n=======\n\n## Small ones\n\n**{texts['quokka'].strip()}**"},
+    ]
+    file = f"<html lang=de><title>Tapir</title><main><p>{texts['tapir']}</p></main>".encode("utf-16")
+    key = stack.new_key()
+    headers = {"Authorization": f"Bearer {key}"}
+    with stack.client(key) as client, httpx.Client(base_url=stack.url, headers=headers, trust_env=False) as http:
+        for status in ("indexed", "unchanged"):
+            embedding_server.reset_stats()
+            pushed = http.post("/v1/jobs", json={"corpus": "pushed", "documents": documents})
+            upload = http.post("/v1/corpora/pushed/files", files={"file": ("tapir.html", file, "text/html")})
+            for answer in (pushed, upload):
+                assert answer.status_code == 202, answer.text
+                job = ended(client, answer.json()["id"])
+                assert (job["status"], job["items"][status]) == ("succeeded", job["items"]["total"])
+        assert embedding_server.stats.texts == 0
+        hits = {animal: client.search("pushed", f"story of {animal}", top_k=1)["results"][0] for animal in texts}
+        document = http.get(f"/v1/corpora/pushed/documents/{hits['tapir']['document_id']}").json()
+    assert {animal: (hit["external_id"], hit["url"], hit["title"]) for animal, hit in hits.items()} == {
+        "okapi": ("T-1", None, "About it"),
+        "quokka": ("T-2", None, "Animals"),
+        "tapir": ("tapir.html", None, "Tapir"),
+    }
+    assert hits["quokka"]["text"].startswith("# Animals\n\n## Small ones\n\nThe quick quokka")
+    assert (document["language"], document["content_type"], len(document["versions"])) == ("de", "text/html", 1)
 
 
 def test_each_bad_page_ends_in_its_own_state_and_the_good_ones_are_searchable(stack: Stack, site: WebServer) -> None:
