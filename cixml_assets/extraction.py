@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import trafilatura
 from lxml import etree
@@ -28,6 +28,7 @@ MAX_ELEMENTS = 200_000  # our own walk takes about 20 us an element
 MAX_TAG_CHARACTERS = 20_000  # a longer tag is looked at more closely
 MAX_TAG_ATTRIBUTES = 2_000  # libxml2 is quadratic in them: 40,000 take 4 s, 200,000 take minutes
 LOW_COVERAGE = 0.5
+COVERAGE_OF_TECHNICAL_PAGES = 0.97  # pages with code blocks: news has none, and documentation may not lose anything
 OWN_SHARE_OF_REFERENCE = 0.2
 MIN_PARAGRAPH_CHARACTERS = 25  # what counts as a paragraph of the page's own
 MIN_PROSE_CHARACTERS = 80
@@ -104,7 +105,7 @@ def coverage_of(page: Sequence[Block], text: str) -> float:
     probes = _probes(page)
     if not probes:
         return 1.0
-    squeezed = "".join(text.split())
+    squeezed = _squeeze(text)
     position = found = 0
     for probe in probes:
         at = squeezed.find(probe, position)  # in order, so most are found at once
@@ -137,22 +138,37 @@ def _probe(text: str) -> str:
 
 def _choose(content: str, tree: etree._Element, page: Sequence[Block], *, is_huge: bool) -> tuple[str, float, str]:
     """Return text, coverage and the name of the extractor whose result is taken."""
-    own = clean_text(render(_without_link_lists(page)))
+    own = clean_text(render(_without_link_lists([block for block in page if block.is_own])))
     if is_huge or (own and _is_reference(content, tree, page)):
         return own, coverage_of(page, own), "structure"
-    article = _article(content, recall=False)
+    code = {_squeeze(block.text): block.text for block in page if block.kind == Kind.CODE and block.is_own}
+    article = _article(content, code, recall=False)
     coverage = coverage_of(page, article)
+    if code and coverage < COVERAGE_OF_TECHNICAL_PAGES:
+        content_of_page = clean_text(render(_without_link_lists(_content(page))))
+        return content_of_page, coverage_of(page, content_of_page), "structure"
     if article and coverage >= LOW_COVERAGE:
         return article, coverage, "trafilatura"
-    wider = _article(content, recall=True)
+    wider = _article(content, code, recall=True)
     wider_coverage = coverage_of(page, wider)
     if wider and wider_coverage > coverage:
         article, coverage = wider, wider_coverage
     return (article, coverage, "trafilatura") if article else (own, coverage_of(page, own), "structure")
 
 
-def _article(content: str, *, recall: bool) -> str:
-    """Return trafilatura's text, in our own form: its headings, items and rows survive."""
+def _content(page: Sequence[Block]) -> list[Block]:
+    """Return the own blocks of the element that the page calls its content, where that holds half of them at least."""
+    own = [block for block in page if block.is_own]
+    content = [block for block in own if block.is_content]
+    is_most = 2 * sum(len(block.text) for block in content) >= sum(len(block.text) for block in own)
+    return content if is_most else own
+
+
+def _article(content: str, code: Mapping[str, str], *, recall: bool) -> str:
+    """Return trafilatura's text, in our own form: its headings, items and rows survive.
+
+    It takes the indentation off code: `code` says how a block without white space is really written.
+    """
     document = trafilatura.bare_extraction(
         _parse(content, lxml_html.HTMLParser),
         fast=True,
@@ -163,7 +179,19 @@ def _article(content: str, *, recall: bool) -> str:
     )
     if document is None or isinstance(document, dict):
         return ""
-    return clean_text(render(blocks_of(document.body)))
+    blocks = blocks_of(document.body)
+    if code:
+        blocks = [_as_written(block, code) for block in blocks]
+    return clean_text(render(blocks))
+
+
+def _as_written(block: Block, code: Mapping[str, str]) -> Block:
+    written = code.get(_squeeze(block.text))
+    return block if written is None else replace(block, kind=Kind.CODE, text=written)
+
+
+def _squeeze(text: str) -> str:
+    return "".join(text.split())
 
 
 def _is_reference(content: str, tree: etree._Element, page: Sequence[Block]) -> bool:
@@ -180,12 +208,11 @@ def _is_reference(content: str, tree: etree._Element, page: Sequence[Block]) -> 
     return scripts <= MAX_REFERENCE_SCRIPTS and not tree.xpath(_SOCIAL_META)
 
 
-def _without_link_lists(page: Sequence[Block]) -> list[Block]:
-    """Return the own blocks without lists of links before the first paragraph and behind the last (site maps, menus).
+def _without_link_lists(own: list[Block]) -> list[Block]:
+    """Return own blocks without lists of links before the first paragraph and behind the last (site maps, menus).
 
     A page that is mostly links, as a table of contents, keeps them.
     """
-    own = [block for block in page if block.is_own]
     prose = [at for at, block in enumerate(own) if block.link_share < 0.5 and len(block.text) >= MIN_PROSE_CHARACTERS]
     if not prose:
         return own

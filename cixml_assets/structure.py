@@ -25,13 +25,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block. `link_share` is the part of its characters inside links; `level` is a heading's, 1 to 6."""
+    """One block. `link_share` is the part of its characters inside links; `level` is a heading's, 1 to 6;
+    `is_content` says that it lies in the element that the page itself calls its content.
+    """
 
     kind: Kind
     text: str
     level: int
     link_share: float
     is_own: bool
+    is_content: bool = False
 
 
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
@@ -64,7 +67,11 @@ _BOXES = frozenset({"div", "ul", "ol", "table", "form"})
 _TABLE_TAGS = _CELLS | _ROWS | {"table", "tbody", "thead", "tfoot"}
 _NAVIGATION_NAME = re.compile(r"\b(?:nav|navbar|navbox|navigation|navheader|navfooter|menu|footer)\b")  # of tables
 _SIDEBAR_NAME = re.compile(r"\bsidebar\b")  # a column of links on most sites, a box of text in DocBook's
-_ADMONITION = re.compile(r"\b(?:note|tip|hint|warning|caution|important|admonition|callout|example|sidebar-note)\b")
+_ADMONITION = re.compile(
+    r"\b(?:note|tip|hint|warning|caution|important|admonition|callout|example|footnotes?|endnotes?|sidebar note)\b"
+)
+_NOTE_ROLES = frozenset({"note", "doc-footnote", "doc-endnote", "doc-endnotes", "doc-tip", "doc-notice"})
+_LINK_TO_ITSELF = re.compile(r"\b(?:headerlink|viewcode link|anchor link|heading anchor|permalink)\b")
 _WORD_BORDERS = re.compile(r"[_\-]+|(?<=[a-z])(?=[A-Z])")
 _PERMALINK = " \xb6#\U0001f517\uf0c1"  # the links that documentation tools put behind headings
 _BREAK = "\ue000"  # stands for <br> while white space is folded: a private-use character
@@ -74,10 +81,19 @@ MAX_DEPTH = 180  # four Python frames each; what lies deeper is read as plain te
 
 def blocks_of(root: etree._Element) -> list[Block]:
     """Return the blocks of a tree in reading order."""
+    _empty_links_to_themselves(root)
     walker = _Walker(_containers(root))
     walker.visit(root, 0)
     walker.flush()
     return walker.blocks
+
+
+def _empty_links_to_themselves(root: etree._Element) -> None:
+    """Take the text of the signs that documentation tools put behind headings and terms: a pilcrow, "[source]"."""
+    for link in root.iter("a"):
+        name = link.get("class")
+        if name and _is_named(str(name[:MAX_NAME_CHARACTERS]), _LINK_TO_ITSELF):
+            link.clear(keep_tail=True)  # type: ignore[call-arg]  # the stubs are older
 
 
 def _containers(root: etree._Element) -> set[etree._Element]:
@@ -160,7 +176,7 @@ class _Walker:
         if text:
             share = min(1.0, link_characters / len(text))
             level = self._level if kind == Kind.HEADING else 0
-            self.blocks.append(Block(kind, text, level, share, not self._in_furniture))
+            self.blocks.append(Block(kind, text, level, share, not self._in_furniture, self._in_content > 0))
 
     def _text(self, text: str | None) -> None:
         if text:
@@ -272,16 +288,23 @@ def _parent_tag(element: etree._Element) -> str:
 def _is_furniture(tag: str, element: etree._Element, in_content: bool) -> bool:
     if tag in _FURNITURE_TAGS:
         if tag == "aside":
-            return not _has_name(element, _ADMONITION)
+            return not (element.get("role") in _NOTE_ROLES or _has_name(element, _ADMONITION))
         return tag != "header" or not in_content
     if element.get("role") in _FURNITURE_ROLES:
         return True
     if tag in _TABLE_TAGS:
         return _has_name(element, _NAVIGATION_NAME)
-    if _has_name(element, _SIDEBAR_NAME) and 3 * _link_characters(element) < len(_text_of(element)):
-        return False
-    is_named = _has_furniture_name(element) or _has_name(element, _SIDEBAR_NAME)
+    if _has_name(element, _SIDEBAR_NAME):
+        is_named = 3 * _link_characters(element) >= len(_text_of(element)) and not _holds_most_prose(element)
+    else:
+        is_named = _has_furniture_name(element)
     return is_named and next(element.iter("main", "article", "h1"), None) is None
+
+
+def _holds_most_prose(element: etree._Element) -> bool:
+    """Say whether a box holds most of the page's paragraphs: `has-sidebar` names the frame of everything."""
+    root = element.getroottree()
+    return 2 * sum(1 for _ in element.iter("p")) > sum(1 for _ in root.iter("p"))
 
 
 def _has_furniture_name(element: etree._Element) -> bool:

@@ -127,6 +127,42 @@ def test_article_is_found_among_teasers() -> None:
     assert result.coverage > 0.9
 
 
+def test_code_of_an_article_keeps_its_indentation() -> None:
+    code = "def go():\n    if full:\n        stop()"
+    result = extract(news(f"<h1>Pump</h1><p>{PARAGRAPH * 3}</p><pre>{code}</pre><p>{PARAGRAPH * 3}</p>"))
+    assert result.extractor == "trafilatura"
+    assert code in result.text
+
+
+def test_page_with_code_that_loses_paragraphs_is_read_by_its_structure() -> None:
+    asides = "".join(f'<div class="post-tags"><p>{number} {PARAGRAPH}</p></div>' for number in range(5))
+    result = extract(
+        news(f"<h1>Pump</h1><p>{PARAGRAPH * 3}</p><pre>go()</pre>{asides}") + f"<div><p>{PARAGRAPH} outside</p></div>"
+    )
+    assert (result.extractor, result.coverage > 0.8) == ("structure", True)
+    assert result.text.count("The pump") == 8
+    assert "outside" not in result.text
+
+
+def test_notes_are_kept_and_the_signs_behind_headings_are_not() -> None:
+    html = page(
+        f"<h1>Pump<a class='headerlink' href='#pump'>&para;</a></h1><p>{PARAGRAPH}</p>"
+        "<dl><dt>go()<a class='reference viewcode-link' href='x'>[source]</a></dt><dd>Goes.</dd></dl>"
+        "<aside class='footnote-list'><aside class='footnote' role='note'><p>Since 1998.</p></aside></aside>"
+        "<aside><a href='/b'>Read this too</a></aside>"
+    )
+    assert extract(html).text == f"# Pump\n\n{PARAGRAPH.strip()}\n\ngo()\n\nGoes.\n\nSince 1998."
+
+
+def test_frame_named_for_its_sidebar_is_no_sidebar() -> None:
+    links = "".join(f"<a href='/{number}'>Another page of this site, number {number}</a> " for number in range(6))
+    html = page(
+        f"<div class='has-sidebar'><p>{PARAGRAPH}</p><p>{PARAGRAPH}</p><div class='sidebar'>{links}</div></div>"
+    )
+    assert extract(html).text.count("The pump") == 2
+    assert "Another page" not in extract(html).text
+
+
 def test_same_page_twice_in_one_process_gives_the_same() -> None:
     html = news(f"<h1>Flood</h1><p>{PARAGRAPH * 4}</p>")
     assert len({extract(html).text for _ in range(4)}) == 1
