@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Annotated
 
-from fastapi import Request, Response
+from fastapi import Header, Request, Response
 from pydantic import BaseModel
 
 from cixml_api import views
@@ -20,12 +21,16 @@ def tagged(request: Request, body: BaseModel, *, version: int, status: int = 200
     return answer
 
 
-def check_if_match(request: Request, *, version: int, is_required: bool) -> None:
+IfMatch = Annotated[
+    str | None, Header(max_length=500, description="the `ETag` of a GET: else 412 when its settings were changed since")
+]
+
+
+def check_if_match(given: str | None, *, version: int, is_required: bool) -> None:
     """Raise PreconditionFailedError unless `If-Match` is of these settings, PreconditionRequiredError where it lacks.
 
     Of the tag its version counts: pages that were indexed since it was read change the digest, not the settings.
     """
-    given = request.headers.get("if-match")
     if given is None:
         if is_required:
             raise PreconditionRequiredError

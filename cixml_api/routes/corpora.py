@@ -10,7 +10,7 @@ from pydantic import StringConstraints, TypeAdapter
 from cixml_api import schemas, views
 from cixml_api.addresses import OWNERS, check_role, corpus_address, corpus_key, find_corpus
 from cixml_api.bodies import body_of
-from cixml_api.conditional import check_if_match, tagged
+from cixml_api.conditional import IfMatch, check_if_match, tagged
 from cixml_api.dependencies import AnyServices, Caller, Services
 from cixml_api.errors import RANGE, FieldProblem, InvalidFieldsError
 from cixml_api.openapi import problems, request_body
@@ -143,6 +143,8 @@ async def update_corpus(
     caller: Caller,
     services: AnyServices,
     name: str,
+    if_match: IfMatch = None,
+    *,
     body: Annotated[schemas.CorpusPatch, Depends(body_of(schemas.CorpusPatch))],
 ) -> Response:
     """Change settings. `If-Match` with the ETag of a GET keeps what others changed since; some corpora need it.
@@ -151,7 +153,7 @@ async def update_corpus(
     """
     corpus = await _read(services, caller, name)
     check_role(corpus.role, OWNERS)
-    check_if_match(request, version=corpus.version, is_required=corpus.require_if_match)
+    check_if_match(if_match, version=corpus.version, is_required=corpus.require_if_match)
     async with caller_transaction(services.pool, caller.caller_id) as connection:
         is_changed = await patch_corpus(
             connection,

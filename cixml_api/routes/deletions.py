@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Response
 
 from cixml_api import schemas, views
 from cixml_api.addresses import OWNERS, WRITERS, check_role, corpus_key, find_corpus
 from cixml_api.bodies import body_of
-from cixml_api.conditional import check_if_match
+from cixml_api.conditional import IfMatch, check_if_match
 from cixml_api.dependencies import AnyServices, Caller
 from cixml_api.openapi import problems, request_body
 from resources.errors import NotFoundError, PreconditionFailedError
@@ -26,10 +26,10 @@ router = APIRouter(prefix="/v1/corpora/{name}", tags=["deletions"])
     operation_id="corpus_delete",
     status_code=202,
     response_model=schemas.Receipt,
-    responses=problems("corpus_delete", 403, 404, 412, 428),
+    responses=problems("corpus_delete", 403, 404, 412, 422, 428),
     summary="Delete a corpus",
 )
-async def remove_corpus(request: Request, caller: Caller, services: AnyServices, name: str) -> Response:
+async def remove_corpus(caller: Caller, services: AnyServices, name: str, if_match: IfMatch = None) -> Response:
     """Delete a corpus with all that is in it. For its owners; `If-Match` as for a change of its settings.
 
     With this answer it is gone for everybody and its name is free. Its open jobs end as cancelled within seconds, and
@@ -41,7 +41,7 @@ async def remove_corpus(request: Request, caller: Caller, services: AnyServices,
     if corpus is None:
         raise NotFoundError
     check_role(corpus.role, OWNERS)
-    check_if_match(request, version=corpus.version, is_required=corpus.require_if_match)
+    check_if_match(if_match, version=corpus.version, is_required=corpus.require_if_match)
     async with caller_transaction(services.pool, caller.caller_id) as connection:
         receipt = await delete_corpus(connection, corpus_id=corpus.id, version=corpus.version, address=name)
     if receipt is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from uuid import uuid4
 
 import psycopg
@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from resources.membership import caller_id_of
-from resources.postgres import batches, items, usage, vectors
+from resources.postgres import batches, items, migrate, usage, vectors
 from resources.postgres.database import Database as PipelineDatabase
 from resources.postgres.items import ItemEnd
 from resources.postgres.vectors import NewVector
@@ -237,3 +237,36 @@ async def test_searches_wait_while_the_database_is_gone(
             postgres_server.start()
     with psycopg.connect(database.pipeline_url) as pipeline:
         assert pipeline.execute("SELECT sum(searches) FROM cixml.usage").fetchone() == (1,)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO cixml.usage (caller_id, day, corpus_owner, corpus, model, operation) "
+        "VALUES ('c_a', now(), 'o', 'c', 'm', 'search')",
+        "UPDATE cixml.usage SET pages = 0",
+        "DELETE FROM cixml.usage",
+    ],
+)
+def test_the_api_counts_searches_and_changes_nothing_else(database: Database, statement: LiteralString) -> None:
+    with psycopg.connect(database.api_url) as login, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        login.execute(statement)
+
+
+def test_what_was_used_before_the_table_is_counted_by_its_migration(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase
+) -> None:
+    make_worker(owner)
+    make_job(owner, "https://example.com/a", "https://example.com/b")
+    index(pipeline, b"a body", "one two", "three four")
+    make_job(owner, "https://example.com/c", caller="c_b")
+    index(pipeline, b"another", "five")
+    rows = "SELECT * FROM cixml.usage ORDER BY caller_id, corpus_owner"
+    counted = owner.execute(rows).fetchall()
+    assert len(counted) == 3
+    owner.execute("DELETE FROM cixml.usage")
+    migration = (Path(migrate.__file__).parent / "migrations" / "0016_count_usage.sql").read_text()
+    for statement in migration.split(";\n"):
+        if "\nFROM cixml.job_items" in statement or "\nFROM cixml.usage_ledger" in statement:
+            owner.execute(statement.encode())
+    assert owner.execute(rows).fetchall() == counted
