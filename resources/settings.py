@@ -60,8 +60,8 @@ class FetchSettings(BaseModel):
     allow_networks: list[Annotated[str, BeforeValidator(_check_network)]] = []
     user_agent: str = USER_AGENT
     connect_timeout_seconds: float = 10.0
-    read_timeout_seconds: float = 30.0
-    total_timeout_seconds: float = 60.0
+    read_timeout_seconds: float = 12.0
+    total_timeout_seconds: float = 45.0
     max_body_bytes: int = 20 * 2**20
     max_redirects: int = 5
     host_concurrency: int = 4

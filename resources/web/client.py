@@ -144,8 +144,15 @@ def _translated() -> Iterator[None]:
     except httpcore.NetworkError as error:
         raise ScrapingError("connect_failed", "the connection broke", retryable=True) from error
     except (httpcore.RemoteProtocolError, httpcore.LocalProtocolError) as error:
-        text = "the server closed the connection early or does not speak HTTP/1.1: the answer is not whole"
-        raise ScrapingError("connect_failed", text, retryable=True) from error
+        if _is_cut_short(error):
+            text = "the server closed the connection early: the answer is not whole"
+            raise ScrapingError("connect_failed", text, retryable=True) from error
+        raise ScrapingError("invalid_answer", "the server's answer is no valid HTTP/1.1") from error
+
+
+def _is_cut_short(error: httpcore.ProtocolError) -> bool:
+    """Tell an answer that broke off from one that is wrong. h11 has one type for both, and httpcore adds a text."""
+    return "closed connection" in str(error) or "disconnected" in str(error)
 
 
 def _connect_error(error: httpcore.ConnectError) -> ScrapingError:

@@ -18,7 +18,7 @@ from resources.web.answers import (
     check_content_type,
     check_status,
     content_type_of,
-    sniff_content_type,
+    true_content_type,
 )
 from resources.web.backend import Resolver
 from resources.web.body import read_body
@@ -112,8 +112,7 @@ class Fetcher:
             if content_type:
                 check_content_type(content_type)
             body = await read_body(answer, max_bytes=self._settings.max_body_bytes)
-            if not content_type:
-                content_type = sniff_content_type(body)
+            content_type = true_content_type(content_type, body)
         return FetchedPage(
             url=first.href,
             final_url=url.href,
@@ -130,7 +129,9 @@ class Fetcher:
 
 @dataclass(slots=True)
 class _Deadline:
-    """The time an item may spend on the network in all: a drip of one byte a second trips no per-read time-out.
+    """The time a try of a page may take in all: a drip of one byte a second trips no per-read time-out.
+
+    A page that needs longer is too slow and not asked for again; silence, which may pass, ends sooner.
 
     Waiting for a polite turn is not counted: that is our doing, not the page's.
     """
@@ -144,7 +145,7 @@ class _Deadline:
             async with asyncio.timeout(self.remaining_seconds):
                 yield
         except TimeoutError as error:
-            raise ScrapingError("timeout", "the page took too long in all", retryable=True) from error
+            raise ScrapingError("timeout", "the page took too long in all") from error
         finally:
             self.remaining_seconds -= time.monotonic() - started
 

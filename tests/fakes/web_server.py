@@ -16,6 +16,8 @@ import contextlib
 import gzip
 import hashlib
 import mimetypes
+import socket
+import struct
 import sys
 import threading
 from collections import Counter
@@ -41,6 +43,8 @@ class _Options:
     truncate: bool = False  # announce the whole length, send half
     drip_seconds: float = 0.0  # send one byte, wait, and so on
     chunked: bool = False
+    reset: bool = False  # send half, then reset the connection
+    raw: bool = False  # the body is the whole answer, head and all; the connection is closed after it
 
 
 class Page:
@@ -207,6 +211,17 @@ async def _send(page: Page, request: dict[str, str], writer: asyncio.StreamWrite
             await writer.drain()
             await asyncio.sleep(options.drip_seconds)
         return True
+    if options.raw:
+        writer.write(page.body)
+        await writer.drain()
+        return False
+    if options.reset:
+        writer.write(head + body[: len(body) // 2])
+        await writer.drain()
+        connection: socket.socket = writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+        return False
     if options.truncate:
         writer.write(head + body[: len(body) // 2])
         await writer.drain()

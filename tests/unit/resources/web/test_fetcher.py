@@ -331,8 +331,16 @@ async def test_gzip_is_decoded(server: WebServer, fetcher: Fetcher) -> None:
         (Page(b"x", headers={"Content-Encoding": "br"}), "unsupported_type"),
         (Page(b"x", headers={"Content-Encoding": "gzip, gzip"}), "unsupported_type"),
         (Page(b"a" * 10_000, truncate=True), "connect_failed"),
+        (Page(b"a" * 10_000, reset=True), "connect_failed"),
+        (Page(gzip.compress(b"") * 5000, headers={"Content-Encoding": "gzip"}), "too_large"),  # members of nothing
+        (
+            Page(gzip.compress(b"a") + b"\0" * 2_000_000, chunked=True, headers={"Content-Encoding": "gzip"}),
+            "too_large",
+        ),
         (Page(b"%PDF-1.7", "application/pdf"), "unsupported_type"),
         (Page(b"\x89PNG\x00\x01", None), "unsupported_type"),
+        (Page(b"\x89PNG\r\n\x1a\n\x00", "text/html"), "unsupported_type"),
+        (Page(b"%PDF-1.7", "text/plain"), "unsupported_type"),
     ],
 )
 async def test_bad_body_is_an_error(server: WebServer, make_fetcher: MakeFetcher, page: Page, code: str) -> None:
@@ -340,12 +348,63 @@ async def test_bad_body_is_an_error(server: WebServer, make_fetcher: MakeFetcher
     assert (await failure(make_fetcher(max_body_bytes=2_000_000), f"{server.url}/a")).code == code
 
 
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (HEAD + b"Content-Length: 100\r\n\r\n<p>short", "connect_failed"),
+        (HEAD + b"Content-Length: 3\r\n\r\n<p>more than it said", None),
+        (HEAD + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\n<p>a", "invalid_answer"),
+        (HEAD + b"Content-Length: -3\r\n\r\n<p>a", "invalid_answer"),
+        (HEAD + b"Content-Length: 3\xb2\r\n\r\n<p>a", "invalid_answer"),
+        (HEAD + b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n<p>\r\n0\r\n\r\n", None),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n<p>\r\n0\r\n\r\n", "invalid_answer"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\n<p>toolong\r\n0\r\n\r\n", "invalid_answer"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\n<p>\r\n", "connect_failed"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\n<p>\r\n0\r\n", "connect_failed"),
+        (HEAD + b"Transfer-Encoding: gzip\r\n\r\n<p>", "invalid_answer"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 200_001 + b"0\r\n\r\n", "too_large"),
+        (HEAD + b"\r\n<p>", None),  # ends with the connection
+        (HEAD + b"X-Flood: " + b"a" * 300_000 + b"\r\n\r\n<p>", "invalid_answer"),
+        (HEAD + b"".join(b"X-%d: a\r\n" % number for number in range(30_000)) + b"\r\n<p>", "invalid_answer"),
+        (HEAD + b"X: a\x00b\r\n\r\n<p>", "invalid_answer"),
+        (HEAD + b"no colon\r\n\r\n<p>", "invalid_answer"),
+        (HEAD, "connect_failed"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 50 + HEAD + b"Content-Length: 3\r\n\r\n<p>", None),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n", "invalid_answer"),
+        (b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<p>", None),
+        (b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n", "http_5xx"),
+        (b"HTTP/1.1 20 OK\r\n\r\n", "invalid_answer"),
+        (b"HTTP/2 200 OK\r\n\r\n", "invalid_answer"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "connect_failed"),
+        (b"<html>HTTP/0.9</html>", "connect_failed"),
+        (b"\x16\x03\x01\x00\xa5" * 100, "invalid_answer"),
+        (b"", "connect_failed"),
+    ],
+    ids=lambda value: str(value)[:50] if isinstance(value, bytes) else None,
+)
+async def test_wrong_answer_is_told_from_one_that_breaks_off(
+    server: WebServer, fetcher: Fetcher, answer: bytes, code: str | None
+) -> None:
+    server.pages |= {"/robots.txt": Page("", status=404), "/a": Page(answer, raw=True)}
+    if code is None:
+        assert (await fetcher.fetch(f"{server.url}/a")).body == b"<p>"
+    else:
+        error = await failure(fetcher, f"{server.url}/a")
+        assert (error.code, error.retryable) == (code, code == "connect_failed")
+
+
 @pytest.mark.parametrize(
     ("body", "content_type"),
     [(b"\n<!-- a --> <!DOCTYPE html><p>a", "text/html"), (b"# Title\n\nplain", "text/plain")],
 )
-async def test_missing_type_is_sniffed(server: WebServer, fetcher: Fetcher, body: bytes, content_type: str) -> None:
-    server.pages["/a"] = Page(body, None)
+@pytest.mark.parametrize("said", [None, "", "html", "unknown/unknown", "*/*"])
+async def test_missing_type_is_sniffed(
+    server: WebServer, fetcher: Fetcher, body: bytes, content_type: str, said: str | None
+) -> None:
+    server.pages["/a"] = Page(body, said)
     assert (await fetcher.fetch(f"{server.url}/a")).content_type == content_type
 
 
@@ -353,7 +412,7 @@ async def test_drip_ends_at_the_total_deadline(server: WebServer, make_fetcher: 
     server.pages["/a"] = Page(b"a" * 1000, drip_seconds=0.02)
     started = time.monotonic()
     error = await failure(make_fetcher(total_timeout_seconds=0.3), f"{server.url}/a")
-    assert (error.code, error.retryable) == ("timeout", True)
+    assert (error.code, error.retryable) == ("timeout", False)
     assert time.monotonic() - started < 2
 
 
