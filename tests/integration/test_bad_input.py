@@ -48,6 +48,7 @@ HEADERS = ("If-Match", "If-None-Match", "Idempotency-Key", "Last-Event-ID", "Pre
 HEADER_VALUES = (b"", b"*", b'"' * 1000, b"x" * 9000, b"\xff\xfe", b"9" * 400, b" ", b'"', "\xe9\u20ac".encode(),
                  b"-1", b"1.1.1", b"wait=-1", b"wait=" + b"9" * 30, b"wait=1;wait=2", b"W/", b'W/"' + b"9" * 400 + b'"',
                  b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-00", b"bytes=0-99999999999999999999")  # fmt: skip
+LIMITED = b"multipart/form-data; boundary=limit"
 IDS = ("%00", "a%00b", "%ff", "%ed%a0%80", "%F0%9F%98%80", "x" * 4000, "job_" + "0" * 32, "JOB_" + "a" * 32,
        "job_" + "%D9%A3" * 32, "%2e%2e%2f", "a:b:c", ":", "%0a", "docs%0a", "'", "*", "-")  # fmt: skip
 
@@ -94,9 +95,7 @@ class Probe:
         await self.send(operation, what, content=content, headers=[(b"Content-Type", b"application/json")], **more)
 
     async def send_parts(self, operation: Operation, what: str, parts: list[bytes], **more: Any) -> None:
-        content = b"".join(b"--limit\r\n" + each + b"\r\n" for each in parts) + b"--limit--\r\n"
-        headers = [(b"Content-Type", b"multipart/form-data; boundary=limit")]
-        await self.send(operation, what, content=content, headers=headers, **more)
+        await self.send(operation, what, content=joined(parts), headers=[(b"Content-Type", LIMITED)], **more)
 
     def check(self) -> None:
         assert not self.wrong, f"{len(self.wrong)} answers are wrong:\n" + "\n".join(self.wrong[:40])
@@ -278,15 +277,15 @@ async def test_multipart_bodies(probe: Probe) -> None:
     for operation in probe.operations():
         if operation.media_type != MULTIPART:
             continue
-        [file], example = operation.file_fields, operation.example
-        texts = [name for name in example if name != file]
-        whole = [part(file, b"Some text.", "a.txt"), *(part(name, str(example[name]).encode()) for name in texts)]
+        [file] = operation.file_fields
+        texts = [name for name in operation.example if name != file]
+        whole = parts_of(operation)
         await probe.send_parts(operation, "the example", whole, expected=(202, 403, 404))
         for what, parts, expected in (
             ("no part", [], (400, 422)),
             ("no file", whole[1:], (422,)),
-            ("the file twice", [whole[0], *whole], (422,)),
-            ("a field that is a file", [whole[0], *(part(name, b"x", "a.txt") for name in texts)], (422,)),
+            ("the file twice", [whole[0], *whole], (400, 422)),
+            ("a field that is a file", [whole[0], *(part(name, b"x", "a.txt") for name in texts)], (400, 422)),
             ("a file that is a field", [part(file, b"Some text.")], (422,)),
             ("an unknown field", [*whole, part("unknown", b"1")], (422,)),
             ("a name in no charset", [whole[0], part("\udcff", b"1")], (400, 422)),
@@ -319,6 +318,26 @@ async def test_multipart_bodies(probe: Probe) -> None:
     probe.check()
 
 
+def example_of(operation: Operation) -> tuple[dict[str, bytes], list[tuple[bytes, bytes]]]:
+    """Return the body of a request that is in order, if it has one, and the header of its type."""
+    if operation.media_type is None:
+        return {}, []
+    if operation.media_type == MULTIPART:
+        return {"content": joined(parts_of(operation))}, [(b"Content-Type", LIMITED)]
+    return {"content": json.dumps(operation.example).encode()}, [(b"Content-Type", b"application/json")]
+
+
+def parts_of(operation: Operation) -> list[bytes]:
+    """Return the example's parts, the file first."""
+    texts = {name: value for name, value in operation.example.items() if name not in operation.file_fields}
+    files = [part(name, b"Some text.", "a.txt") for name in operation.file_fields]
+    return [*files, *(part(name, str(value).encode()) for name, value in texts.items())]
+
+
+def joined(parts: list[bytes]) -> bytes:
+    return b"".join(b"--limit\r\n" + each + b"\r\n" for each in parts) + b"--limit--\r\n"
+
+
 def part(name: str, value: bytes, file_name: str | None = None, media_type: bytes = b"text/plain") -> bytes:
     """Return one part of a multipart body; with a file's name it is a file."""
     head = f'Content-Disposition: form-data; name="{name}"'.encode(errors="surrogateescape")
@@ -329,9 +348,7 @@ def part(name: str, value: bytes, file_name: str | None = None, media_type: byte
 
 async def test_each_query_parameter(probe: Probe) -> None:
     for operation in probe.operations():
-        body = operation.body()
-        more = {"content": body["content"]} if "content" in body else {}
-        headers = [(b"Content-Type", b"application/json")] if more else []
+        more, headers = example_of(operation)
         for name in ("unknown", "limt", "\0", "a[b]", "\U0001f600"):
             await probe.send(
                 operation,
@@ -374,16 +391,14 @@ async def test_cursors_that_nobody_gave(probe: Probe) -> None:
 async def test_headers(probe: Probe) -> None:
     """Those that a route has get every value, the others some: they may be read where the document does not say so."""
     for operation in probe.operations():
-        body = operation.body()
-        more = {"content": body["content"]} if "content" in body else {}
-        json_type = [(b"Content-Type", b"application/json")] if more else []
+        more, media_type = example_of(operation)
         own = [parameter.name for parameter in operation.parameters if parameter.where == "header"]
         sent = [(name, value) for name in own for value in HEADER_VALUES]
         sent += [
             (name, value) for name in HEADERS if name.lower() not in map(str.lower, own) for value in HEADER_VALUES[:6]
         ]
         for name, value in sent:
-            headers = [(name.encode(), value), *json_type]
+            headers = [(name.encode(), value), *media_type]
             what = f"{name}: {value!r:.40}"
             await probe.send(operation, what, headers=headers, pointers=(f"/{name.lower()}", f"/{name}"), **more)
     probe.check()
@@ -391,9 +406,7 @@ async def test_headers(probe: Probe) -> None:
 
 async def test_ids(probe: Probe) -> None:
     for operation in probe.operations():
-        body = operation.body()
-        more = {"content": body["content"]} if "content" in body else {}
-        headers = [(b"Content-Type", b"application/json")] if more else []
+        more, headers = example_of(operation)
         for name in operation.ids:
             for value in IDS:
                 path = operation.path.format(**{**probe.ids, name: value})
