@@ -19,7 +19,6 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSe
 from resources.errors import ConfigurationError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
-USER_AGENT = "cixml/0.1 (+https://www.cloudcix.com/; corpus indexer)"
 
 
 def _check_network(value: object) -> object:
@@ -58,7 +57,8 @@ class FetchSettings(BaseModel):
     """How pages are fetched. Sizes in bytes, times in seconds."""
 
     allow_networks: list[Annotated[str, BeforeValidator(_check_network)]] = []
-    user_agent: str = USER_AGENT
+    user_agent: str = Field(default="cixml/0.1", pattern=r"^[A-Za-z_-]+[ -~]*$", max_length=200)
+    contact: str = Field(default="https://www.cloudcix.com/", pattern=r"^[!-'*-~]{3,}$", max_length=200)
     connect_timeout_seconds: float = 10.0
     read_timeout_seconds: float = 12.0
     total_timeout_seconds: float = 45.0
@@ -69,6 +69,11 @@ class FetchSettings(BaseModel):
     max_retry_after_seconds: float = 300.0
     max_attempts: int = 3
     robots_ttl_seconds: int = Field(default=3600, ge=1, le=86_400)  # RFC 9309 2.4: a day at most
+
+    @property
+    def agent_header(self) -> str:
+        """Return the User-Agent: who asks, and where a site's owner can complain."""
+        return f"{self.user_agent} (+{self.contact})"
 
     @cached_property
     def networks(self) -> tuple[AllowedNetwork, ...]:

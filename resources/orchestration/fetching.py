@@ -58,7 +58,9 @@ async def _fetch(item: FetchItem) -> FetchOutcome:
         detail = "the pushed content is stored no more: push it again"
         return FetchOutcome(item=item, error=ScrapingError("content_removed", detail))
     try:
-        page = await runtime().fetcher.fetch(item.url, etag=item.etag, last_modified=item.last_modified)
+        page = await runtime().fetcher.fetch(
+            item.url, etag=item.etag, last_modified=item.last_modified, validated_url=item.validated_url
+        )
     except ScrapingError as error:
         return FetchOutcome(item=item, error=error)
     except InvalidUrlError as error:  # it was accepted by an older version

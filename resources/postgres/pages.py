@@ -31,6 +31,7 @@ class FetchItem:
     document_id: UUID | None
     etag: str | None
     last_modified: str | None
+    validated_url: str | None
     body_sha256: bytes | None
 
 

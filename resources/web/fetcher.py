@@ -49,7 +49,7 @@ class Fetcher:
         self._robots = RobotsGate(self._client, settings)
         self._gates = HostGates(settings.host_concurrency, scripts=scripts, processes=processes)
         self._headers: tuple[Header, ...] = (
-            (b"User-Agent", settings.user_agent.encode("latin-1", "replace")),
+            (b"User-Agent", settings.agent_header.encode()),
             (b"Accept", _ACCEPT),
             (b"Accept-Encoding", b"gzip"),
         )
@@ -58,20 +58,25 @@ class Fetcher:
         await self._gates.aclose()
         await self._client.aclose()
 
-    async def fetch(self, url: str, *, etag: str | None = None, last_modified: str | None = None) -> FetchedPage:
+    async def fetch(
+        self, url: str, *, etag: str | None = None, last_modified: str | None = None, validated_url: str | None = None
+    ) -> FetchedPage:
         """Fetch a page; with the validators of an earlier answer, `body` is None when it did not change.
+
+        They are sent to the URL that gave them alone (`validated_url`, the page's own if not given): elsewhere the same
+        ETag may stand for another page.
 
         Raises InvalidUrlError for a URL that can't be fetched at all, ScrapingError for everything else.
         """
         first = parse_url(url)
         validators = _validators(etag, last_modified)
-        headers = (*self._headers, *validators)
         deadline = _Deadline(self._settings.total_timeout_seconds)
         current = first
         seen = {first.href}
         for _ in range(self._settings.max_redirects + 1):
+            known = validators if current.href == (validated_url or first.href) else ()
             try:
-                page = await self._hop(first, current, headers, deadline, is_conditional=bool(validators))
+                page = await self._hop(first, current, known, deadline)
             except ScrapingError as error:
                 error.is_of_redirect = current.host != first.host
                 raise
@@ -84,7 +89,7 @@ class Fetcher:
         raise ScrapingError("redirect_loop", f"the page redirects more than {self._settings.max_redirects} times")
 
     async def _hop(
-        self, first: ParsedUrl, url: ParsedUrl, headers: Sequence[Header], deadline: _Deadline, *, is_conditional: bool
+        self, first: ParsedUrl, url: ParsedUrl, validators: Sequence[Header], deadline: _Deadline
     ) -> FetchedPage | ParsedUrl:
         """Ask one URL; return the page, or where it redirects to."""
         async with deadline.spend():
@@ -94,10 +99,10 @@ class Fetcher:
         host = (url.host, url.port)
         async with self._gates.turn(host, delay_seconds=delay_seconds):
             try:
-                async with deadline.spend(), self._client.get(url, headers) as answer:
+                async with deadline.spend(), self._client.get(url, (*self._headers, *validators)) as answer:
                     if answer.status in REDIRECT_STATUSES:
                         return _redirect_target(answer, url)
-                    check_status(answer, is_conditional=is_conditional)
+                    check_status(answer, is_conditional=bool(validators))
                     return await self._page(first, url, robots, answer)
             except ScrapingError as error:
                 if error.retryable and error.retry_after_seconds:

@@ -48,7 +48,7 @@ class RobotsGate:
         self._client = client
         self._agent = product_token(settings.user_agent)
         self._headers: Sequence[Header] = (
-            (b"User-Agent", settings.user_agent.encode("latin-1", "replace")),
+            (b"User-Agent", settings.agent_header.encode()),
             (b"Accept-Encoding", b"gzip"),
         )
         self._ttl_seconds = settings.robots_ttl_seconds

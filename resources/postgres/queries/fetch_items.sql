@@ -1,7 +1,7 @@
 -- What the batch still has to fetch, with what is known of the live version for a conditional request. A retry names the
 -- version that its parent fetched: it is fetched only where that one has aged away.
 SELECT l.item_id, i.url, l.url_key, nextval('cixml.fetch_seq') AS fetch_seq, i.attempts,
-       d.id AS document_id, v.etag, v.last_modified, v.body_sha256
+       d.id AS document_id, v.etag, v.last_modified, v.final_url AS validated_url, v.body_sha256
 FROM cixml.leases l
 JOIN cixml.job_items i ON i.id = l.item_id
 LEFT JOIN cixml.documents d ON d.corpus_id = l.corpus_id AND d.url_key = l.url_key

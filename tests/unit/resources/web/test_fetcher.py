@@ -35,7 +35,7 @@ async def test_fetcher_returns_a_page_with_its_headers(server: WebServer, fetche
     assert page.robots.rule == "no robots.txt"
     request = server.requests[-1].headers
     assert request["accept-encoding"] == "gzip"
-    assert request["user-agent"].startswith("cixml/")
+    assert request["user-agent"] == "cixml/0.1 (+https://www.cloudcix.com/)"
     assert request["host"] == f"127.0.0.1:{server.port}"
 
 
@@ -53,6 +53,22 @@ async def test_page_is_conditional_by_date_alone(server: WebServer, fetcher: Fet
     server.pages["/a"] = Page("<p>a</p>", last_modified=date, etag=False)
     assert (await fetcher.fetch(f"{server.url}/a", last_modified=date)).is_unchanged
     assert not (await fetcher.fetch(f"{server.url}/a", etag='"x"\r\nEvil: 1')).is_unchanged
+
+
+async def test_validators_go_to_the_url_that_gave_them(server: WebServer, fetcher: Fetcher) -> None:
+    """After a move to a page that happens to have the same ETag, it comes whole."""
+    server.pages |= {
+        "/a": Page("", status=302, headers={"Location": "/old"}),
+        "/old": Page("<p>old</p>"),
+        "/new": Page("<p>new</p>", etag=False, headers={"ETag": Page("<p>old</p>").etag}),
+    }
+    first = await fetcher.fetch(f"{server.url}/a")
+    known = {"etag": first.etag, "validated_url": first.final_url}
+    assert (await fetcher.fetch(f"{server.url}/a", **known)).is_unchanged
+    assert "if-none-match" not in [request for request in server.requests if request.path == "/a"][-1].headers
+    server.pages["/a"] = Page("", status=302, headers={"Location": "/new"})
+    assert (await fetcher.fetch(f"{server.url}/a", **known)).body == b"<p>new</p>"
+    assert "if-none-match" not in server.requests[-1].headers
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from resources.settings import FetchSettings
 from resources.web.robots import parse_robots, product_token
 
 DATA = Path(__file__).parents[3] / "data" / "robots"
@@ -88,7 +90,19 @@ def test_crawl_delay_is_read_and_nonsense_ignored() -> None:
 
 
 def test_product_token_is_the_name_before_the_version() -> None:
-    assert product_token("cixml/0.1 (+https://example.com)") == "cixml"
+    assert product_token(FetchSettings().agent_header) == "cixml"
+
+
+@pytest.mark.parametrize("user_agent", ["", "1/0", "cixml\r\nEvil: 1", "Käfer/1"])
+def test_agent_has_a_name_that_robots_txt_can_call(user_agent: str) -> None:
+    with pytest.raises(ValidationError):
+        FetchSettings(user_agent=user_agent)
+
+
+@pytest.mark.parametrize("contact", ["", "a) b", "me\r\nEvil: 1"])
+def test_agent_says_where_to_complain(contact: str) -> None:
+    with pytest.raises(ValidationError):
+        FetchSettings(contact=contact)
 
 
 @pytest.mark.parametrize(
