@@ -63,6 +63,12 @@ def retry_after_seconds(answer: Answer) -> float | None:
     return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), MAX_RETRY_AFTER_SECONDS)
 
 
+def location_of(answer: Answer) -> str | None:
+    """Return Location as text: servers that escape nothing send UTF-8."""
+    value = answer.headers.get("location")
+    return None if value is None else value.encode("latin-1").decode("utf-8", "replace")
+
+
 def content_type_of(answer: Answer) -> tuple[str, str | None]:
     """Return the media type in lower case ('' where there is none) and the charset of the header."""
     value = answer.headers.get("content-type", "")

@@ -18,6 +18,7 @@ from resources.web.answers import (
     check_content_type,
     check_status,
     content_type_of,
+    location_of,
     true_content_type,
 )
 from resources.web.backend import Resolver
@@ -156,12 +157,12 @@ class _Deadline:
 
 
 def _redirect_target(answer: Answer, base: ParsedUrl) -> ParsedUrl:
-    location = answer.headers.get("location")
+    location = location_of(answer)
     if location is None:
         text = f"the server answered {answer.status} without a Location"
         raise ScrapingError("redirect_blocked", text, http_status=answer.status)
     try:
-        return parse_url(location.encode("latin-1").decode("utf-8", "replace"), base=base.href)
+        return parse_url(location, base=base.href)
     except InvalidUrlError as error:
         text = f"the page redirects to a URL that is not fetched: {error.message}"
         raise ScrapingError("redirect_blocked", text, http_status=answer.status) from error

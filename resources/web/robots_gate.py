@@ -17,7 +17,7 @@ from functools import partial
 from resources.errors import InvalidUrlError, ScrapingError
 from resources.settings import FetchSettings
 from resources.types import RobotsVerdict
-from resources.web.answers import REDIRECT_STATUSES, retry_after_seconds
+from resources.web.answers import REDIRECT_STATUSES, location_of, retry_after_seconds
 from resources.web.body import read_body
 from resources.web.client import Answer, GuardedClient, Header
 from resources.web.robots import MAX_ROBOTS_BYTES, RobotsRules, parse_robots, product_token
@@ -152,6 +152,6 @@ async def _read(answer: Answer) -> str | None:
 
 def _redirect(answer: Answer, base: ParsedUrl) -> ParsedUrl:
     try:
-        return parse_url(answer.headers.get("location", ""), base=base.href)
+        return parse_url(location_of(answer) or "", base=base.href)
     except InvalidUrlError as error:
         raise ScrapingError("redirect_blocked", f"robots.txt redirects to no fetchable URL: {error.message}") from error
