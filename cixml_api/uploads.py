@@ -25,19 +25,18 @@ from cixml_api.errors import (
     MalformedBodyError,
     MediaTypeError,
 )
+from resources.media_types import HTML, JSON, MARKDOWN, PDF, PLAIN, XML, normal_type, sniffed_type
 from resources.postgres.submissions import PushedContent
 
-FILE_TYPES = ("text/plain", "text/markdown", "text/html", "application/json")
+FILE_TYPES = (PLAIN, MARKDOWN, HTML, JSON, XML, PDF)
 MULTIPART = "multipart/form-data"
 MOST_PART_BYTES = 131_072
 """Of a part that is no file: the metadata is the largest."""
 
 _FILE = "file"
-_ALIASES = {"text/x-markdown": "text/markdown", "application/xhtml+xml": "text/html"}
-_UNTOLD = ("", "application/octet-stream")
 _SUFFIXES = {
-    ".txt": "text/plain", ".text": "text/plain", ".md": "text/markdown", ".markdown": "text/markdown",
-    ".html": "text/html", ".htm": "text/html", ".json": "application/json",
+    ".txt": PLAIN, ".text": PLAIN, ".csv": PLAIN, ".md": MARKDOWN, ".markdown": MARKDOWN, ".html": HTML, ".htm": HTML,
+    ".xhtml": HTML, ".json": JSON, ".xml": XML, ".rss": XML, ".pdf": PDF,
 }  # fmt: skip
 _CHARSET = re.compile(r"[A-Za-z0-9_.:-]{1,40}")
 
@@ -103,11 +102,14 @@ async def read_upload(request: Request) -> Upload:
 
 async def _read(form: FormData) -> Upload:
     given, file = _fields(form)
-    content_type, charset = _type_of(file)
+    told, charset = _type_of(file)
     body = await file.read()
     if not body.strip():
         detail = "the file is empty: send one with text"
         raise InvalidFieldsError([FieldProblem(pointer=f"/{_FILE}", number=VALUE, detail=detail)])
+    content_type = sniffed_type(body, told)
+    if content_type is None:
+        raise MediaTypeError(f"The file is binary data, not {told}: these work: {', '.join(FILE_TYPES)}.")
     name = re.split(r"[/\\]", file.filename or "")[-1]
     if not name and "external_id" not in given:
         detail = "the file has no name: give the field 'external_id'"
@@ -153,11 +155,11 @@ def _type_of(file: UploadFile) -> tuple[str, str | None]:
     """Return what the part says it is, or its name does where it says nothing. Raises MediaTypeError."""
     told, options = parse_options_header(file.headers.get("content-type", ""))
     media_type = told.decode("latin-1")
-    if media_type in _UNTOLD:
-        media_type = _SUFFIXES.get(PurePosixPath(file.filename or "").suffix.lower(), media_type)
-    media_type = _ALIASES.get(media_type, media_type)
-    if media_type not in FILE_TYPES:
+    normal = normal_type(media_type)
+    if normal == "":
+        normal = _SUFFIXES.get(PurePosixPath(file.filename or "").suffix.lower())
+    if normal is None:
         detail = f"The file's type is {media_type[:80]!r}: these work: {', '.join(FILE_TYPES)}."
         raise MediaTypeError(detail)
     charset = options.get(b"charset", b"").decode("latin-1").lower()
-    return media_type, charset if _CHARSET.fullmatch(charset) else None
+    return normal, charset if _CHARSET.fullmatch(charset) else None

@@ -8,6 +8,7 @@ import re
 from charset_normalizer import from_bytes
 
 from resources.errors import ChunkingError
+from resources.media_types import JSON, MARKDOWN, PLAIN
 
 META_BYTES = 4096  # HTML asks for the declaration in the first 1,024; pages with long comments put it later
 DETECTION_BYTES = 65_536
@@ -54,7 +55,7 @@ def decode(body: bytes, content_type: str, charset: str | None) -> str:
 
 def _labels(body: bytes, content_type: str, charset: str | None) -> list[str]:
     found = [charset or ""]
-    if content_type not in ("text/plain", "text/markdown", "text/x-markdown"):
+    if content_type not in (PLAIN, MARKDOWN, JSON):
         for pattern in (_META, _XML):
             match = pattern.search(body[:META_BYTES])
             found.append(match[1].decode("ascii") if match else "")

@@ -2,25 +2,28 @@
 
 Two extractors for HTML: ours (structure.py), which keeps everything that is not furniture, for documentation and huge
 pages, and trafilatura, which finds the article among teasers and comments. Markdown becomes HTML first and is read by
-ours; plain text and JSON are taken as they are. What share of the page's own paragraphs was
-kept is measured for every page, since trafilatura silently drops most of some sites.
+ours; plain text is taken as it is; JSON, XML and PDF have modules of their own. What share of the page's own
+paragraphs was kept is measured for every page, since trafilatura silently drops most of some sites.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import trafilatura
 from lxml import etree
 from lxml import html as lxml_html
 from markdown_it import MarkdownIt
 
-from cixml_assets.decoding import decode as decode
+from cixml_assets.data_formats import read_json, read_xml
+from cixml_assets.decoding import decode
+from cixml_assets.pdf import read_pdf
 from cixml_assets.structure import Block, Kind, blocks_of, fold, render
+from cixml_assets.text_layer import Extraction, clean_text, clean_title
 from resources.errors import ChunkingError
+from resources.media_types import HTML, JSON, MARKDOWN, PDF, PLAIN, XML, normal_type
 
 HUGE_CHARACTERS = 1_000_000  # trafilatura takes seconds above this: one 2.6 MB page took 8
 HUGE_ELEMENTS = 50_000
@@ -34,10 +37,7 @@ MIN_PARAGRAPH_CHARACTERS = 25  # what counts as a paragraph of the page's own
 MIN_PROSE_CHARACTERS = 80
 MAX_SAMPLES = 400
 _PROBE_CHARACTERS = 60
-MAX_TITLE_CHARACTERS = 300
 
-_MARKDOWN_TYPES = frozenset({"text/markdown", "text/x-markdown"})
-_PLAIN_TYPES = frozenset({"text/plain", "application/json"})
 # Facts about the text (`title: x`) between two lines of dashes; without a colon those are rules around text.
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?=[\w-]+[ \t]*:)(?:.*\n)*?(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
 MAX_MARKDOWN_NESTING = (
@@ -57,27 +57,35 @@ _SOCIAL_META = (
     "//meta[starts-with(@property,'og:') or starts-with(@property,'article:') or starts-with(@name,'twitter:')]"
 )
 MAX_REFERENCE_SCRIPTS = 10  # pages of news sites and blogs have 9 to 73 and social meta tags, reference pages 0 to 9
-_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extraction:
-    """The text layer of a page. `coverage` is the kept share of the page's own paragraphs, 0 to 1."""
-
-    text: str
-    title: str | None
-    language: str | None
-    coverage: float
-    extractor: str
+def read_page(body: bytes, content_type: str, charset: str | None) -> Extraction:
+    """Return the text layer of a page. Raises ChunkingError: empty_text, extraction_failed, encoding_failed."""
+    kind = normal_type(content_type) or HTML
+    return read_pdf(body) if kind == PDF else extract(decode(body, kind, charset), kind)
 
 
-def extract(content: str, content_type: str = "text/html") -> Extraction:
+def extract(content: str, content_type: str = HTML) -> Extraction:
     """Return the main text of a decoded page. Raises ChunkingError: empty_text, extraction_failed."""
-    if content_type in _MARKDOWN_TYPES and len(content) <= HUGE_CHARACTERS:
+    extraction = _read(content, content_type)
+    if not extraction.text:
+        raise ChunkingError("empty_text", "the page holds no text")
+    return extraction
+
+
+def _read(content: str, content_type: str) -> Extraction:
+    if content_type == MARKDOWN and len(content) <= HUGE_CHARACTERS:
         return _markdown(content)
-    if content_type in _PLAIN_TYPES or content_type in _MARKDOWN_TYPES:
-        return _plain(content, has_title=content_type != "application/json")
+    if content_type in (PLAIN, MARKDOWN):
+        return _plain(content)
+    if content_type == JSON:
+        return read_json(content)
+    if content_type == XML:
+        return read_xml(content, _blocks_of_html)
+    return _html(content)
+
+
+def _html(content: str) -> Extraction:
     _refuse_attribute_bomb(content)
     tree = _parse(content)
     elements = sum(1 for _ in tree.iter())
@@ -86,18 +94,9 @@ def extract(content: str, content_type: str = "text/html") -> Extraction:
     page = blocks_of(tree)
     is_huge = elements > HUGE_ELEMENTS or len(content) > HUGE_CHARACTERS
     text, coverage, extractor = _choose(content, tree, page, is_huge=is_huge)
-    if not text:
-        raise ChunkingError("empty_text", "the page holds no text")
     return Extraction(
         text=text, title=_title(tree, page), language=_language(tree), coverage=round(coverage, 4), extractor=extractor
     )
-
-
-def clean_text(text: str) -> str:
-    """Drop NUL and control characters, replace lone surrogates, fold line ends, compose (NFC): what Postgres takes."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = _SURROGATE.sub("\ufffd", _NOT_TEXT.sub("", text))
-    return unicodedata.normalize("NFC", text)
 
 
 def coverage_of(page: Sequence[Block], text: str) -> float:
@@ -258,7 +257,7 @@ def _title(tree: etree._Element, page: Sequence[Block]) -> str | None:
         title = first
     if not title and headings:
         title = headings[0].text
-    return clean_text(fold(title))[:MAX_TITLE_CHARACTERS] or None
+    return clean_title(title)
 
 
 def _language(tree: etree._Element) -> str | None:
@@ -275,15 +274,20 @@ def _markdown(content: str) -> Extraction:
     tree = _parse(MarkdownIt("commonmark", {"maxNesting": MAX_MARKDOWN_NESTING}).enable("table").render(source))
     page = blocks_of(tree)
     text = clean_text(render(page))
-    if not text:
-        raise ChunkingError("empty_text", "the page holds no text")
     return Extraction(text=text, title=_title(tree, page), language=None, coverage=1.0, extractor="markdown-it")
 
 
-def _plain(content: str, *, has_title: bool) -> Extraction:
+def _plain(content: str) -> Extraction:
     text = clean_text(content).strip()
-    if not text:
-        raise ChunkingError("empty_text", "the page holds no text")
-    first = re.search(r"^(?:#\s+)?(\S.*)$", text, re.MULTILINE) if has_title else None
-    title = fold(first[1])[:MAX_TITLE_CHARACTERS] if first else None
+    first = re.search(r"^(?:#\s+)?(\S.*)$", text, re.MULTILINE)
+    title = clean_title(first[1]) if first else None
     return Extraction(text=text, title=title, language=None, coverage=1.0, extractor="plain")
+
+
+def _blocks_of_html(piece: str) -> str:
+    """Return the text of HTML that stands in a feed. It may be anything: what is no HTML has no text."""
+    _refuse_attribute_bomb(piece)
+    try:
+        return clean_text(render(blocks_of(_parse(piece))))
+    except ChunkingError:
+        return ""

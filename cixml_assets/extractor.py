@@ -24,7 +24,7 @@ import orjson
 from tokenizers import Tokenizer
 
 from cixml_assets.chunking import chunk_text
-from cixml_assets.extraction import decode, extract
+from cixml_assets.extraction import extract, read_page
 from cixml_assets.extractor_protocol import (
     ACCEPTED,
     HEAD,
@@ -52,8 +52,7 @@ _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 
 def extract_document(header: dict[str, Any], body: bytes) -> ExtractedDocument:
     """Return the document of one request. Raises ChunkingError or ConfigurationError."""
-    text = decode(body, header["content_type"], header["charset"])
-    extraction = extract(text, header["content_type"])
+    extraction = read_page(body, header["content_type"], header["charset"])
     chunking = Chunking(
         max_tokens=header["max_tokens"], overlap_tokens=header["overlap_tokens"], strategy=header["strategy"]
     )

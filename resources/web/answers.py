@@ -7,30 +7,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from resources.errors import ScrapingError
+from resources.media_types import normal_type, sniffed_type
 from resources.web.client import Answer
 
-SUPPORTED_TYPES = frozenset({"text/html", "application/xhtml+xml", "text/plain", "text/markdown", "text/x-markdown"})
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 _RETRYABLE_4XX = frozenset({408, 425, 429})  # time-out, too early, too many
 MAX_RETRY_AFTER_SECONDS = 86_400.0
 _CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
-_NO_TYPES = frozenset(
-    {"unknown/unknown", "application/unknown", "*/*"}
-)  # WHATWG mime sniffing 5: as if there were none
-_SIGNATURES = (  # of what is served as text by mistake
-    (b"%PDF-", "application/pdf"),
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-    (b"PK\x03\x04", "application/zip"),
-    (b"\x1f\x8b\x08", "application/gzip"),
-    (b"\x7fELF", "application/x-executable"),
-)
-_SNIFF_BYTES = 1024  # WHATWG mime sniffing reads 1,445; a doctype or a first tag comes sooner
-_HTML_START = re.compile(
-    rb"\s*(?:<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html|head|body|title|meta|h1|div|p)\b", re.I | re.S
-)
 
 
 def check_status(answer: Answer, *, is_conditional: bool) -> None:
@@ -74,34 +57,25 @@ def content_type_of(answer: Answer) -> tuple[str, str | None]:
     value = answer.headers.get("content-type", "")
     match = _CHARSET.search(value)
     content_type = value.partition(";")[0].strip().lower()
-    if content_type in _NO_TYPES or "/" not in content_type:
+    if "/" not in content_type:
         content_type = ""
     return content_type, match[1].lower() if match else None
 
 
-def check_content_type(content_type: str) -> None:
-    """Raise ScrapingError(unsupported_type) for a type that has no text layer here."""
-    if content_type not in SUPPORTED_TYPES:
-        raise ScrapingError("unsupported_type", f"the content type {content_type[:80]!r} is not indexed")
+def check_content_type(content_type: str) -> str:
+    """Return the normal name of a type, '' where it tells nothing.
 
-
-def true_content_type(content_type: str, body: bytes) -> str:
-    """Return the type of a body that came with `content_type`, or with none (''): its first bytes tell a lie.
-
-    Raises ScrapingError(unsupported_type) for what has no text layer here.
+    Raises ScrapingError(unsupported_type) for a type that has no text layer here.
     """
-    start = body[:_SNIFF_BYTES]
-    found = next((name for signature, name in _SIGNATURES if start.startswith(signature)), None)
-    if found is not None:
-        check_content_type(found)
-        return found
-    return content_type or _sniffed(start)
+    normal = normal_type(content_type)
+    if normal is None:
+        raise ScrapingError("unsupported_type", f"the content type {content_type[:80]!r} is not indexed")
+    return normal
 
 
-def _sniffed(start: bytes) -> str:
-    start = start.removeprefix(b"\xef\xbb\xbf")
-    if _HTML_START.match(start):
-        return "text/html"
-    if any(byte < 32 and byte not in b"\t\n\f\r\x1b" for byte in start):
-        raise ScrapingError("unsupported_type", "the page has no content type and looks binary")
-    return "text/plain"
+def true_content_type(body: bytes, declared: str) -> str:
+    """Return what a body is, whatever its server says. Raises ScrapingError(unsupported_type) for binary data."""
+    found = sniffed_type(body, declared)
+    if found is None:
+        raise ScrapingError("unsupported_type", f"the page is binary data, not {declared or 'text'}")
+    return found

@@ -28,7 +28,10 @@ from resources.web.politeness import HostGates, ScriptRunner
 from resources.web.robots_gate import RobotsGate
 from resources.web.urls import ParsedUrl, parse_url
 
-_ACCEPT = b"text/html,application/xhtml+xml,text/markdown,text/plain;q=0.9"
+_ACCEPT = (
+    b"text/html,application/xhtml+xml,text/markdown,application/pdf;q=0.9,text/plain;q=0.9,application/xml;q=0.8,"
+    b"application/json;q=0.8"
+)
 MAX_VALIDATOR_CHARACTERS = 1024
 
 
@@ -115,10 +118,9 @@ class Fetcher:
         content_type, charset = content_type_of(answer)
         body: bytes | None = None
         if answer.status != 304:
-            if content_type:
-                check_content_type(content_type)
+            declared = check_content_type(content_type)
             body = await read_body(answer, max_bytes=self._settings.max_body_bytes)
-            content_type = true_content_type(content_type, body)
+            content_type = true_content_type(body, declared)
         return FetchedPage(
             url=first.href,
             final_url=url.href,

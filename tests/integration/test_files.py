@@ -76,6 +76,11 @@ async def test_a_file_is_what_its_part_says_or_its_name(
     assert stored(owner) == (name.rpartition("\\")[2], content_type, charset, None, b"Pr\xfcfung")
 
 
+async def test_a_file_is_what_its_bytes_are_whatever_its_part_says(api: Api, owner: psycopg.Connection[Any]) -> None:
+    assert (await send(api, b"%PDF-1.7 ...", "a.txt", "text/plain")).status_code == 202
+    assert stored(owner)[1] == "application/pdf"
+
+
 async def test_a_form_says_what_a_document_is_known_by(api: Api, owner: psycopg.Connection[Any]) -> None:
     form = {"external_id": "T-1", "title": "Prüfung", "metadata": json.dumps({"product": "x"})}
     job = (await send(api, data=form)).json()
@@ -94,10 +99,13 @@ async def test_the_same_file_with_the_same_key_is_one_job(api: Api) -> None:
 
 
 async def test_a_type_that_has_no_text_is_refused_with_those_that_have(api: Api) -> None:
-    for name, kind in (("a.pdf", "application/pdf"), ("a.bin", None), ("a", "")):
+    for name, kind in (("a.pdf", "application/pdf"), ("a.zip", "application/zip"), ("a.bin", None), ("a", "")):
         answer = await send(api, name=name, kind=kind)
         assert (answer.status_code, answer.json()["error_code"]) == (415, "cixml_file_push_101")
-        assert "text/plain, text/markdown, text/html, application/json" in answer.json()["detail"]
+        assert (
+            "text/plain, text/markdown, text/html, application/json, application/xml, application/pdf"
+            in answer.json()["detail"]
+        )
     json_body = await api.post(FILES, {"file": "x"})
     assert json_body.status_code == 415
     assert "multipart/form-data" in json_body.json()["detail"]

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cixml_assets.extraction import HUGE_CHARACTERS, clean_text, decode, extract
+from cixml_assets.decoding import decode
+from cixml_assets.extraction import HUGE_CHARACTERS, extract
+from cixml_assets.text_layer import clean_text
 from resources.errors import ChunkingError
 
 PAGES = Path(__file__).parents[2] / "data" / "pages"

@@ -353,10 +353,11 @@ async def test_gzip_is_decoded(server: WebServer, fetcher: Fetcher) -> None:
             Page(gzip.compress(b"a") + b"\0" * 2_000_000, chunked=True, headers={"Content-Encoding": "gzip"}),
             "too_large",
         ),
-        (Page(b"%PDF-1.7", "application/pdf"), "unsupported_type"),
+        (Page(b"\x89PNG\x00\x01", "image/png"), "unsupported_type"),
+        (Page(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"), "unsupported_type"),
+        (Page(b"PK\x03\x04\x00", "application/pdf"), "unsupported_type"),
         (Page(b"\x89PNG\x00\x01", None), "unsupported_type"),
         (Page(b"\x89PNG\r\n\x1a\n\x00", "text/html"), "unsupported_type"),
-        (Page(b"%PDF-1.7", "text/plain"), "unsupported_type"),
     ],
 )
 async def test_bad_body_is_an_error(server: WebServer, make_fetcher: MakeFetcher, page: Page, code: str) -> None:
@@ -422,6 +423,11 @@ async def test_missing_type_is_sniffed(
 ) -> None:
     server.pages["/a"] = Page(body, said)
     assert (await fetcher.fetch(f"{server.url}/a")).content_type == content_type
+
+
+async def test_true_type_is_kept_where_the_server_lies(server: WebServer, fetcher: Fetcher) -> None:
+    server.pages["/a"] = Page(b"%PDF-1.7 ...", "application/octet-stream")
+    assert (await fetcher.fetch(f"{server.url}/a")).content_type == "application/pdf"
 
 
 async def test_drip_ends_at_the_total_deadline(server: WebServer, make_fetcher: MakeFetcher) -> None:

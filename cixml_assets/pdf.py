@@ -1,0 +1,53 @@
+"""The text of a PDF, page after page. Pure: runs in a worker that is killed when a file takes too long or too much."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+
+from pypdf import PdfReader
+from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
+
+from cixml_assets.text_layer import Extraction, clean_text, clean_title
+from resources.errors import ChunkingError
+
+MAX_PAGES = 2_000
+_BROKEN = (PyPdfError, ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RecursionError, TypeError,
+           ValueError)  # fmt: skip
+"""What pypdf raises for files that break the format; it says so of a few alone."""
+_HYPHEN = re.compile(r"(?<=[^\W\d_])[-\u00ad]\n(?=[a-zà-öø-ÿ])")
+_LANGUAGE = re.compile(r"[A-Za-z]{2}(?![A-Za-z])")
+
+
+def read_pdf(body: bytes) -> Extraction:
+    """Return the text of a PDF. Raises ChunkingError: extraction_failed (broken or locked), empty_text (pictures)."""
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # a line for each fault of a file helps nobody
+    try:
+        reader = PdfReader(io.BytesIO(body))
+        if len(reader.pages) > MAX_PAGES:
+            raise ChunkingError("extraction_failed", f"the PDF has {len(reader.pages)} pages: at most {MAX_PAGES}")
+        pages = [_page_text(page.extract_text()) for page in reader.pages]
+        title = reader.metadata.title if reader.metadata else None
+        language = str(reader.root_object.get("/Lang") or "")
+    except (FileNotDecryptedError, DependencyError) as error:
+        raise ChunkingError("extraction_failed", "the PDF is locked: its text can't be read") from error
+    except _BROKEN as error:
+        raise ChunkingError("extraction_failed", "the PDF is broken: it can't be read") from error
+    text = "\n\n".join(page for page in pages if page)
+    if not text:
+        raise ChunkingError("empty_text", "the PDF holds no text, pictures alone perhaps")
+    match = _LANGUAGE.match(language)
+    return Extraction(
+        text=text,
+        title=clean_title(str(title or "")) or clean_title(text.partition("\n")[0]),
+        language=match[0].lower() if match else None,
+        coverage=1.0,
+        extractor="pypdf",
+    )
+
+
+def _page_text(text: str) -> str:
+    lines = (line.rstrip() for line in clean_text(text).splitlines())
+    joined = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
+    return _HYPHEN.sub("", joined)
