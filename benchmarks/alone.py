@@ -23,7 +23,8 @@ from tokenizers import Tokenizer
 from benchmarks.errors import BenchmarkError
 from benchmarks.pages import Page, body_of
 from cixml_assets.chunking import chunk_text
-from cixml_assets.extraction import decode, extract
+from cixml_assets.decoding import decode
+from cixml_assets.extraction import extract
 from resources.embedding.registry import Model
 from resources.embedding.tokenizer import load_tokenizer
 from resources.errors import ChunkingError
