@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Event
 from typing import Any
+from uuid import UUID
 
 import dagster as dg
 
@@ -29,12 +30,19 @@ class FetchResource(dg.ConfigurableResource[Any]):
         with lease.reading() as connection:
             items = pages.fetch_items(connection, batch_id=lease.batch.batch_id)
         stopped = Event()
+        asked: set[UUID] = set()
+
+        async def fetch(item: FetchItem) -> FetchOutcome:
+            return await _fetch(item, on_turn=lambda: asked.add(item.item_id))
+
+        def is_wanted(item: FetchItem) -> bool:
+            """After a stop only what has its turn goes on: a polite site's other pages may wait for minutes."""
+            return lease.wants(item.item_id) and (not stopped.is_set() or item.item_id in asked)
+
         source = (item for item in items if not stopped.is_set())
         outcomes: Iterator[FetchOutcome] = iter(())
         if items:
-            outcomes = runtime().loop.map(
-                source, _fetch, width=FETCHES_AT_ONCE, wanted=lambda item: lease.wants(item.item_id)
-            )
+            outcomes = runtime().loop.map(source, fetch, width=FETCHES_AT_ONCE, wanted=is_wanted)
         return FetchStream(lease=lease, items=items, outcomes=outcomes, stopped=stopped)
 
 
@@ -53,13 +61,17 @@ def _settle_pushes(lease: Lease) -> None:
     observe(ended)
 
 
-async def _fetch(item: FetchItem) -> FetchOutcome:
+async def _fetch(item: FetchItem, *, on_turn: Callable[[], None]) -> FetchOutcome:
     if item.url is None:
         detail = "the pushed content is stored no more: push it again"
         return FetchOutcome(item=item, error=ScrapingError("content_removed", detail))
     try:
         page = await runtime().fetcher.fetch(
-            item.url, etag=item.etag, last_modified=item.last_modified, validated_url=item.validated_url
+            item.url,
+            etag=item.etag,
+            last_modified=item.last_modified,
+            validated_url=item.validated_url,
+            on_turn=on_turn,
         )
     except ScrapingError as error:
         return FetchOutcome(item=item, error=error)

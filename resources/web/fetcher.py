@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -63,12 +63,18 @@ class Fetcher:
         await self._client.aclose()
 
     async def fetch(
-        self, url: str, *, etag: str | None = None, last_modified: str | None = None, validated_url: str | None = None
+        self,
+        url: str,
+        *,
+        etag: str | None = None,
+        last_modified: str | None = None,
+        validated_url: str | None = None,
+        on_turn: Callable[[], None] = lambda: None,
     ) -> FetchedPage:
         """Fetch a page; with the validators of an earlier answer, `body` is None when it did not change.
 
         They are sent to the URL that gave them alone (`validated_url`, the page's own if not given): elsewhere the same
-        ETag may stand for another page.
+        ETag may stand for another page. `on_turn` is called when the host may be asked: before, the page only waits.
 
         Raises InvalidUrlError for a URL that can't be fetched at all, ScrapingError for everything else.
         """
@@ -80,7 +86,7 @@ class Fetcher:
         for _ in range(self._settings.max_redirects + 1):
             known = validators if current.href == (validated_url or first.href) else ()
             try:
-                page = await self._hop(first, current, known, deadline)
+                page = await self._hop(first, current, known, deadline, on_turn)
             except ScrapingError as error:
                 error.is_of_redirect = current.host != first.host
                 raise
@@ -93,7 +99,12 @@ class Fetcher:
         raise ScrapingError("redirect_loop", f"the page redirects more than {self._settings.max_redirects} times")
 
     async def _hop(
-        self, first: ParsedUrl, url: ParsedUrl, validators: Sequence[Header], deadline: _Deadline
+        self,
+        first: ParsedUrl,
+        url: ParsedUrl,
+        validators: Sequence[Header],
+        deadline: _Deadline,
+        on_turn: Callable[[], None],
     ) -> FetchedPage | ParsedUrl:
         """Ask one URL; return the page, or where it redirects to."""
         async with deadline.spend():
@@ -102,6 +113,7 @@ class Fetcher:
             raise ScrapingError("robots_disallowed", f"robots.txt disallows the URL ({robots.rule})")
         host = (url.host, url.port)
         async with self._gates.turn(host, delay_seconds=delay_seconds):
+            on_turn()
             try:
                 async with deadline.spend(), self._client.get(url, (*self._headers, *validators)) as answer:
                     if answer.status in REDIRECT_STATUSES:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,13 +21,16 @@ from resources.errors import (
     ScrapingError,
 )
 from resources.orchestration import tags
+from resources.orchestration.background_loop import BackgroundLoop
 from resources.orchestration.chunk_io_manager import ChunkIOManager
+from resources.orchestration.fetching import FetchResource
 from resources.orchestration.page_io_manager import PageIOManager
 from resources.orchestration.runtime import Runtime
 from resources.orchestration.streams import ChunkStream, FetchOutcome, FetchStream
 from resources.orchestration.work import RunWork
 from resources.postgres import pages
 from resources.postgres.database import Database as PipelineDatabase
+from resources.types import FetchedPage
 from tests.builders import make_job, make_page, make_worker
 from tests.database import Database
 from tests.integration.test_pipeline_rows import MODEL, claim_all, index
@@ -221,3 +226,47 @@ def test_pages_of_a_host_that_asked_for_a_pause_wait_without_a_try(
     ]
     held = owner.execute("SELECT host, not_before > now() + interval '50 seconds' FROM cixml.hosts").fetchall()
     assert held == [("example.com", True)]
+
+
+class PoliteFetcher:
+    """Pages of one host get their turn, the other's wait for theirs for ever."""
+
+    async def fetch(self, url: str, *, on_turn: Callable[[], None], **validators: str | None) -> FetchedPage:
+        if "slow" in url:
+            await asyncio.sleep(600)
+        on_turn()
+        await asyncio.sleep(0.0 if url.endswith("first") else 0.6)
+        return make_page(url=url)
+
+
+def test_after_a_stop_only_pages_that_have_their_turn_go_on(
+    owner: psycopg.Connection[Any], parts: Runtime, pipeline: PipelineDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = [f"https://slow.example.com/{number}" for number in range(3)]
+    make_job(owner, *urls, "https://example.com/first", "https://example.com/second")
+    (claimed,) = claim_all(pipeline)
+    work = RunWork(run_of_batch(claimed.batch_id), parts)
+    lease, _ = work.of_model(None)
+    fakes = SimpleNamespace(loop=BackgroundLoop(), fetcher=PoliteFetcher())
+    monkeypatch.setattr("resources.orchestration.fetching.runtime", lambda: fakes)
+    stream = FetchResource().stream(lease)
+    outcomes = iter(stream)
+    fetched = [next(outcomes).item.url]
+    stream.stop()
+    fetched += [outcome.item.url for outcome in outcomes]
+    assert fetched == ["https://example.com/first", "https://example.com/second"]
+    assert len(stream.unstarted) == 3
+    work.close()
+
+
+def test_hosts_of_a_batch_are_asked_in_turn(
+    owner: psycopg.Connection[Any], parts: Runtime, pipeline: PipelineDatabase
+) -> None:
+    make_job(owner, *(f"https://{host}.example.com/{number}" for host in "ab" for number in range(3)))
+    owner.execute("UPDATE cixml.job_items SET host = split_part(url, '/', 3)")
+    (claimed,) = claim_all(pipeline)
+    work = RunWork(run_of_batch(claimed.batch_id), parts)
+    with work.of_model(None)[0].reading() as connection:
+        items = pages.fetch_items(connection, batch_id=claimed.batch_id)
+    assert [(item.url or "")[8] for item in items] == ["a", "b"] * 3
+    work.close()

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resources.errors import InvalidUrlError, ScrapingError
@@ -54,6 +54,7 @@ def test_spelling_is_accepted_or_refused(case: dict[str, object]) -> None:
         assert case["accept"] is True
 
 
+@settings(deadline=None)  # a busy machine is slow at times
 @given(st.ip_addresses(v=4))
 def test_wrapping_an_address_never_makes_it_public(inner: IPv4Address) -> None:
     number = int(inner)
