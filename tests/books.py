@@ -46,7 +46,7 @@ WITH counted AS (SELECT caller_id, sum(embedding_tokens) AS tokens, sum(pages) A
                  WHERE operation = 'index' GROUP BY 1),
      paid AS (SELECT caller_id, sum(tokens) AS tokens FROM cixml.usage_ledger GROUP BY 1),
      ended AS (SELECT caller_id, count(*) FILTER (WHERE fetched_at IS NOT NULL AND http_status < 400) AS pages
-               FROM cixml.job_items WHERE finished_at IS NOT NULL AND status <> 'cancelled' GROUP BY 1)
+               FROM cixml.job_items WHERE status IN ('indexed', 'unchanged', 'failed') GROUP BY 1)
 SELECT caller_id, c.tokens, p.tokens, c.pages, e.pages
 FROM counted c FULL JOIN paid p USING (caller_id) FULL JOIN ended e USING (caller_id)
 WHERE coalesce(c.tokens, 0) <> coalesce(p.tokens, 0) OR coalesce(c.pages, 0) <> coalesce(e.pages, 0)

@@ -14,8 +14,9 @@ from cixml_api.schemas.common import Answer, ListMetadata
 class UsageNumbers(Answer):
     """Counted once, however often work was repeated.
 
-    `pages`, `bytes` and `chunks` of items that ended and were not cancelled. `embedding_tokens` count a text once for a
-    caller and a model, and each query that was embedded; `cached_tokens` had their vectors and were not embedded again.
+    `pages` that were fetched, `bytes` that were fetched or pushed, and `chunks`, of items that ended and were neither
+    cancelled nor skipped. `embedding_tokens` count a text once for a caller and a model, and each query that was
+    embedded; `cached_tokens` had their vectors and were not embedded again.
     """
 
     pages: int

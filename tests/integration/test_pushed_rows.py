@@ -147,6 +147,8 @@ async def test_the_same_text_again_costs_nothing_and_another_is_a_new_version(
     run(pipeline)
     assert (await item_of(api, as_markdown.json()))["change"] == "changed"
     assert (await only_document(api))["content_type"] == "text/markdown"
+    used = (await api.get("/v1/usage")).json()["total"]
+    assert (used["pages"], used["bytes"], used["chunks"]) == (0, 4 * len("One."), 3)
 
 
 async def test_what_was_pushed_last_stays_whichever_is_worked_on_last(

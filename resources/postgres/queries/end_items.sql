@@ -67,7 +67,8 @@ WITH ending AS (
     JOIN cixml.corpora c ON c.id = e.corpus_id
     JOIN cixml.index_versions x ON x.corpus_id = c.id AND x.state = 'serving'
     JOIN cixml.models m ON m.id = x.model_id
-    WHERE e.status <> 'cancelled' AND (e.fetched_at IS NOT NULL OR e.cached_tokens > 0)
+    WHERE e.status IN ('indexed', 'unchanged', 'failed')
+      AND (e.fetched_at IS NOT NULL OR e.bytes > 0 OR e.cached_tokens > 0)
     GROUP BY e.caller_id, c.owner, c.name, m.name
     ON CONFLICT (caller_id, day, corpus_owner, corpus, model, operation) DO UPDATE
     SET pages = u.pages + excluded.pages, bytes = u.bytes + excluded.bytes, chunks = u.chunks + excluded.chunks,
