@@ -139,37 +139,37 @@ JOB: list[JsonValue] = [
     }
 ]
 
-ITEM: list[JsonValue] = [
-    {
-        "id": _ITEM_ID,
-        "url": "https://docs.example.com/start",
-        "final_url": "https://docs.example.com/start",
-        "external_id": None,
-        "metadata": {},
-        "status": "failed",
+_ITEM: dict[str, JsonValue] = {
+    "id": _ITEM_ID,
+    "url": "https://docs.example.com/start",
+    "final_url": "https://docs.example.com/start",
+    "external_id": None,
+    "metadata": {},
+    "status": "failed",
+    "failed_stage": "scraping",
+    "attempts": 3,
+    "next_attempt_at": None,
+    "waiting_reason": None,
+    "http": {"status": 503, "etag": None, "bytes": 0, "fetched_at": _TIME},
+    "robots": {"allowed": True, "rule": "Allow: /", "fetched_at": _TIME},
+    "change": None,
+    "chunks": {"total": 0, "added": 0, "kept": 0, "removed": 0},
+    "document_id": None,
+    "error": {
+        "code": "http_5xx",
         "failed_stage": "scraping",
+        "retryable": True,
+        "http_status": 503,
         "attempts": 3,
-        "next_attempt_at": None,
-        "waiting_reason": None,
-        "http": {"status": 503, "etag": None, "bytes": 0, "fetched_at": _TIME},
-        "robots": {"allowed": True, "rule": "Allow: /", "fetched_at": _TIME},
-        "change": None,
-        "chunks": {"total": 0, "added": 0, "kept": 0, "removed": 0},
-        "document_id": None,
-        "error": {
-            "code": "http_5xx",
-            "failed_stage": "scraping",
-            "retryable": True,
-            "http_status": 503,
-            "attempts": 3,
-            "detail": "503 from origin after 3 tries",
-        },
-        "duplicate_of": None,
-        "created_at": _TIME,
-        "started_at": _TIME,
-        "finished_at": _TIME,
-    }
-]
+        "detail": "503 from origin after 3 tries",
+    },
+    "duplicate_of": None,
+    "created_at": _TIME,
+    "started_at": _TIME,
+    "finished_at": _TIME,
+}
+ITEM: list[JsonValue] = [_ITEM]
+PLACED_ITEM: list[JsonValue] = [{**_ITEM, "job_id": _JOB_ID, "corpus": "product-docs"}]
 
 CORPUS_REQUEST: list[JsonValue] = [
     {"name": "product-docs"},

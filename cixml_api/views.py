@@ -14,6 +14,7 @@ from cixml_api import schemas
 from resources.identifiers import Prefix, public_id
 from resources.postgres.corpora import CorpusSummary
 from resources.postgres.documents import DocumentChunk, DocumentWithVersions, ListedDocument
+from resources.postgres.failed_items import PlacedItem
 from resources.postgres.job_progress import JobOutlook
 from resources.postgres.jobs import JobItem, JobSummary
 from resources.postgres.receipts import Receipt
@@ -96,30 +97,38 @@ def _links(job_id: UUID) -> schemas.JobLinks:
 
 
 def item(row: JobItem) -> schemas.Item:
-    return schemas.Item(
-        id=public_id(Prefix.ITEM, row.id),
-        url=row.url,
-        final_url=row.final_url,
-        external_id=row.external_id,
-        metadata=row.metadata,
-        status=ItemStatus(row.status),
-        failed_stage=Stage(row.failed_stage) if row.failed_stage else None,
-        attempts=row.attempts,
-        next_attempt_at=row.next_attempt_at,
-        waiting_reason=row.waiting_reason,
-        http=schemas.HttpRecord(status=row.http_status, etag=row.etag, bytes=row.bytes, fetched_at=row.fetched_at),
-        robots=row.robots,
-        change=row.change,
-        chunks=schemas.ChunkCounts(
+    return schemas.Item(**_item(row))
+
+
+def placed_item(row: PlacedItem) -> schemas.PlacedItem:
+    return schemas.PlacedItem(**_item(row), job_id=public_id(Prefix.JOB, row.job_id), corpus=row.corpus)
+
+
+def _item(row: JobItem) -> dict[str, Any]:
+    return {
+        "id": public_id(Prefix.ITEM, row.id),
+        "url": row.url,
+        "final_url": row.final_url,
+        "external_id": row.external_id,
+        "metadata": row.metadata,
+        "status": ItemStatus(row.status),
+        "failed_stage": Stage(row.failed_stage) if row.failed_stage else None,
+        "attempts": row.attempts,
+        "next_attempt_at": row.next_attempt_at,
+        "waiting_reason": row.waiting_reason,
+        "http": schemas.HttpRecord(status=row.http_status, etag=row.etag, bytes=row.bytes, fetched_at=row.fetched_at),
+        "robots": row.robots,
+        "change": row.change,
+        "chunks": schemas.ChunkCounts(
             total=row.chunks_total, added=row.chunks_added, kept=row.chunks_kept, removed=row.chunks_removed
         ),
-        document_id=public_id(Prefix.DOCUMENT, row.document_id) if row.document_id else None,
-        error=_error(row.error, failed_stage=row.failed_stage, http_status=row.http_status, attempts=row.attempts),
-        duplicate_of=public_id(Prefix.ITEM, row.duplicate_of) if row.duplicate_of else None,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-    )
+        "document_id": public_id(Prefix.DOCUMENT, row.document_id) if row.document_id else None,
+        "error": _error(row.error, failed_stage=row.failed_stage, http_status=row.http_status, attempts=row.attempts),
+        "duplicate_of": public_id(Prefix.ITEM, row.duplicate_of) if row.duplicate_of else None,
+        "created_at": row.created_at,
+        "started_at": row.started_at,
+        "finished_at": row.finished_at,
+    }
 
 
 def _error(record: dict[str, Any] | None, **known: Any) -> schemas.ErrorRecord | None:

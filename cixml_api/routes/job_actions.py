@@ -7,19 +7,18 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from cixml_api import idempotency, schemas, views
+from cixml_api import schemas, views
 from cixml_api.bodies import body_of
 from cixml_api.dependencies import AnyServices, Caller
-from cixml_api.errors import VALUE, FieldProblem, InvalidFieldsError, NothingToRetryError
+from cixml_api.errors import InvalidFieldsError
 from cixml_api.idempotency import IdempotencyKey
 from cixml_api.openapi import problems, request_body
+from cixml_api.retrying import make_retry, no_such_item
 from resources.errors import NotFoundError
 from resources.identifiers import Prefix, parse_public_id
 from resources.postgres.cancellation import cancel_job
 from resources.postgres.jobs import read_job
 from resources.postgres.pool import caller_transaction
-from resources.postgres.quotas import admit
-from resources.postgres.retries import RetriedJob, retry_job
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -73,49 +72,13 @@ async def retry(
     """
     key = parse_public_id(Prefix.JOB, job_id)
     item_ids = None if body.items is None else [_item_id(position, text) for position, text in enumerate(body.items)]
-    keyed = idempotency.keyed(request, caller, idempotency_key, body)
-    async with caller_transaction(services.pool, caller.caller_id) as connection:
-        if kept := await idempotency.replay(connection, keyed):
-            return kept
-        retried = await retry_job(
-            connection,
-            caller_id=caller.caller_id,
-            job_id=key,
-            statuses=body.only,
-            stages=body.stages,
-            item_ids=item_ids,
-            traceparent=request.state.traceparent,
-        )
-        child = _child_of(retried, item_ids)
-        assert retried is not None
-        await admit(connection, limits=services.settings.limits, pages=len(retried.retried), are_inserted=True)
-        row = await read_job(connection, job_id=child)
-        assert row is not None
-        answer = views.answer(views.job(row), status=202, headers=views.started(row.id))
-        await idempotency.keep(connection, keyed, answer)
-    return answer
+    return await make_retry(
+        request, caller, services, job_id=key, body=body, item_ids=item_ids, idempotency_key=idempotency_key
+    )
 
 
 def _item_id(position: int, text: str) -> UUID:
     try:
         return parse_public_id(Prefix.ITEM, text)
     except NotFoundError:
-        raise InvalidFieldsError([_no_such_item(position)]) from None
-
-
-def _no_such_item(position: int) -> FieldProblem:
-    detail = "the job has no item of this id that could be retried so: see 'only', 'stages' and the job's items"
-    return FieldProblem(pointer=f"/items/{position}", number=VALUE, detail=detail)
-
-
-def _child_of(retried: RetriedJob | None, item_ids: list[UUID] | None) -> UUID:
-    """Return the child job's id. Raises what rolls the transaction back."""
-    if retried is None:
-        raise NotFoundError
-    found = set(retried.retried)
-    missing = [_no_such_item(position) for position, given in enumerate(item_ids or ()) if given not in found]
-    if missing:
-        raise InvalidFieldsError(missing)
-    if retried.job_id is None:
-        raise NothingToRetryError
-    return retried.job_id
+        raise InvalidFieldsError([no_such_item(position)]) from None

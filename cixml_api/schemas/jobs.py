@@ -229,3 +229,17 @@ class Item(Answer):
 class ItemList(Answer):
     content: list[Item]
     metadata: ListMetadata = Field(serialization_alias="_metadata")
+
+
+class PlacedItem(Item):
+    """An item with its job and the address of its corpus."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.PLACED_ITEM})
+
+    job_id: str
+    corpus: str
+
+
+class PlacedItemList(Answer):
+    content: list[PlacedItem]
+    metadata: ListMetadata = Field(serialization_alias="_metadata")
