@@ -19,6 +19,7 @@ from resources.orchestration.deletion import PARTITIONS, Sweeper
 from resources.orchestration.lease import give_up
 from resources.postgres import batches, corpus_levels, corpus_lock, items, pages, promotions, stale_vectors
 from resources.postgres.database import Database as PipelineDatabase
+from resources.postgres.queries import query
 from resources.postgres.receipts import DocumentFilter
 from resources.settings import PipelineSettings
 from resources.types import BatchState
@@ -492,3 +493,82 @@ def test_a_deletion_queues_behind_a_flip_and_neither_waits_for_the_other_crosswi
     wake(owner)
     sweep(sweeper, owner)
     assert status_of(owner, answers[0])[2]["documents"] == 2
+
+
+def test_a_sweep_waits_for_a_cancel_of_the_same_job_and_not_crosswise(
+    database: Database, owner: Owner, pipeline: PipelineDatabase, delete: Deleting, sweeper: Sweeper
+) -> None:
+    """Both take the job first and its places in the queue after it."""
+    job = make_job(owner, A, B)
+    receipt = delete.corpus("c_a", job.corpus_id)
+    parameters = {"job_id": job.job_id, "caller_id": "c_a"}
+    with pipeline.transaction() as cancelling:
+        cancelling.execute(query("lock_job"), parameters)
+        late = threading.Thread(target=sweeper.step)
+        late.start()
+        wait_for_lock(owner)
+        cancelling.execute(query("cancel_job"), parameters)
+    late.join()
+    wake(owner)
+    sweep(sweeper, owner)
+    assert status_of(owner, receipt)[0] == "done"
+    assert owner.execute("SELECT status, items_open FROM cixml.jobs").fetchall() == [("cancelled", 0)]
+
+
+def test_a_sweep_passes_by_what_a_claim_is_taking_and_closes_its_batch_afterwards(
+    owner: Owner, pipeline: PipelineDatabase, delete: Deleting, sweeper: Sweeper
+) -> None:
+    job = make_job(owner, A)
+    receipt = delete.corpus("c_a", job.corpus_id)
+    with pipeline.transaction() as claiming:
+        claiming.execute("SELECT FROM cixml.work_queue FOR UPDATE")
+        sweep(sweeper, owner)
+        assert status_of(owner, receipt)[:2] == ("running", "run")
+    wake(owner)
+    sweep(sweeper, owner)
+    assert (status_of(owner, receipt)[0], left_of(owner, job.corpus_id)) == ("done", {})
+
+
+def test_a_sweep_lets_retention_have_the_versions_that_it_holds(
+    owner: Owner, pipeline: PipelineDatabase, delete: Deleting, sweeper: Sweeper
+) -> None:
+    job = make_job(owner, A)
+    index(pipeline, b"1", "one")
+    receipt = delete.corpus("c_a", job.corpus_id)
+    with pipeline.transaction() as pruning:
+        pruning.execute("SELECT FROM cixml.document_versions FOR UPDATE")
+        sweep(sweeper, owner)
+        assert status_of(owner, receipt)[:2] == ("running", "writer")
+        pruning.execute("DELETE FROM cixml.chunks")
+        pruning.execute("DELETE FROM cixml.chunk_sets")
+        pruning.execute("DELETE FROM cixml.document_versions")
+    owner.execute("DELETE FROM cixml.page_bodies")
+    wake(owner)
+    sweep(sweeper, owner)
+    assert (status_of(owner, receipt)[0], left_of(owner, job.corpus_id)) == ("done", {})
+
+
+def test_a_deletion_queues_behind_the_flip_of_an_index_and_takes_its_vectors_from_the_new_one(
+    owner: Owner, pipeline: PipelineDatabase, delete: Deleting, sweeper: Sweeper
+) -> None:
+    job = make_job(owner, A)
+    index(pipeline, b"1", "of a", "in both")
+    make_job(owner, B)
+    index(pipeline, b"2", "of b", "in both")
+    own = own_relation(owner, job.corpus_id)
+    where = DocumentFilter(document_id=document_of(owner, A))
+    answers: list[Any] = []
+    late = threading.Thread(target=lambda: answers.append(delete.documents("c_a", job.corpus_id, where)))
+    with pipeline.transaction() as flipping:
+        assert corpus_lock.take(flipping, corpus_id=job.corpus_id, wait_seconds=1.0)
+        late.start()
+        wait_for_lock(owner)
+        source = one(owner, "SELECT relation FROM cixml.models")
+        flipping.execute(f"INSERT INTO cixml.{own} SELECT * FROM cixml.{source} ON CONFLICT DO NOTHING".encode())
+        flipping.execute("UPDATE cixml.index_versions SET state = 'retired' WHERE state = 'serving'")
+        flipping.execute("UPDATE cixml.index_versions SET state = 'serving' WHERE kind = 'hnsw'")
+    late.join()
+    sweep(sweeper, owner)
+    assert status_of(owner, answers[0])[0] == "done"
+    rows = owner.execute(f"SELECT chunk_hash FROM cixml.{own}".encode()).fetchall()
+    assert {row[0] for row in rows} == hashes("of b", "in both")

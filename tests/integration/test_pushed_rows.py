@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -28,6 +29,7 @@ from resources.types import BatchState, ItemStatus, Stage
 from tests.api import ALICE, BOB, Api, running_api
 from tests.builders import make_worker
 from tests.database import PEPPER, Database
+from tests.deletion import sweep, sweeper_of
 from tests.rows import begin, claim_all, embed_and_flip, extracted
 
 DOCUMENTS = "/v1/corpora/docs/documents"
@@ -329,3 +331,20 @@ async def test_the_login_stores_no_other_bytes_under_a_hash_and_no_version_elsew
         ):
             with pytest.raises(errors.InsufficientPrivilege):
                 login.execute(statement.encode())
+
+
+async def test_what_was_pushed_goes_with_its_document_and_a_push_afterwards_is_a_new_one(
+    api: Api, pipeline: PipelineDatabase, owner: psycopg.Connection[Any], database: Database
+) -> None:
+    job = await push(api, "Deleted before its run.")
+    [document] = (await api.get(DOCUMENTS, params={"status": "pending"})).json()["content"]
+    assert (await api.send("DELETE", f"{DOCUMENTS}/{document['id']}")).status_code == 202
+    await push(api, "Pushed afterwards.")
+    with dg.DagsterInstance.ephemeral() as instance, closing(sweeper_of(database, instance)) as sweeper:
+        sweep(sweeper, owner)
+    [item] = (await api.get(f"/v1/jobs/{job['id']}/items")).json()["content"]
+    assert item["status"] == "skipped"
+    assert run(pipeline) == 1
+    [found] = (await api.get(DOCUMENTS)).json()["content"]
+    assert found["id"] != document["id"]
+    assert owner.execute("SELECT count(*) FROM cixml.page_bodies").fetchone() == (1,)
