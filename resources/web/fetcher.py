@@ -50,8 +50,8 @@ class Fetcher:
         """Without `scripts` (Redis) the process takes its part of each host: one of `processes`."""
         self._settings = settings
         self._client = GuardedClient(settings, AddressPolicy(settings.networks, own_endpoints), resolve=resolve)
-        self._robots = RobotsGate(self._client, settings)
         self._gates = HostGates(settings.host_concurrency, scripts=scripts, processes=processes)
+        self._robots = RobotsGate(self._client, self._gates, settings)
         self._headers: tuple[Header, ...] = (
             (b"User-Agent", settings.agent_header.encode()),
             (b"Accept", _ACCEPT),
@@ -107,8 +107,7 @@ class Fetcher:
         on_turn: Callable[[], None],
     ) -> FetchedPage | ParsedUrl:
         """Ask one URL; return the page, or where it redirects to."""
-        async with deadline.spend():
-            robots, delay_seconds = await self._robots.ask(url)
+        robots, delay_seconds = await self._robots.ask(url)
         if not robots.allowed:
             raise ScrapingError("robots_disallowed", f"robots.txt disallows the URL ({robots.rule})")
         host = (url.host, url.port)
@@ -149,7 +148,7 @@ class Fetcher:
 
 @dataclass(slots=True)
 class _Deadline:
-    """The time a try of a page may take in all: a drip of one byte a second trips no per-read time-out.
+    """The time that a page itself may take in all: a drip of one byte a second trips no per-read time-out.
 
     A page that needs longer is too slow and not asked for again; silence, which may pass, ends sooner.
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from resources.errors import InvalidUrlError, ScrapingError
+from resources.errors import HostPausedError, InvalidUrlError, ScrapingError
 from resources.settings import FetchSettings
 from resources.types import RobotsVerdict
 from resources.web.answers import REDIRECT_STATUSES, location_of, retry_after_seconds
 from resources.web.body import read_body
 from resources.web.client import Answer, GuardedClient, Header
+from resources.web.politeness import HostGates
 from resources.web.robots import MAX_ROBOTS_BYTES, RobotsRules, parse_robots, product_token
 from resources.web.urls import ParsedUrl, parse_url
 
@@ -44,8 +45,9 @@ class _Known:
 class RobotsGate:
     """Asks robots.txt. Parsed rules are kept in the process: each worker asks a host once in `robots_ttl_seconds`."""
 
-    def __init__(self, client: GuardedClient, settings: FetchSettings) -> None:
+    def __init__(self, client: GuardedClient, gates: HostGates, settings: FetchSettings) -> None:
         self._client = client
+        self._gates = gates
         self._agent = product_token(settings.user_agent)
         self._headers: Sequence[Header] = (
             (b"User-Agent", settings.agent_header.encode()),
@@ -58,7 +60,10 @@ class RobotsGate:
         self._loading: dict[str, asyncio.Lock] = {}
 
     async def ask(self, url: ParsedUrl) -> tuple[RobotsVerdict, float]:
-        """Return the verdict and the crawl delay in seconds, capped. Raises ScrapingError(robots_unreachable)."""
+        """Return the verdict and the crawl delay in seconds, capped.
+
+        Raises ScrapingError: robots_unreachable, or what the host itself fails with. It may take as long as a silence.
+        """
         known = await self._rules(url)
         if known.failure is not None:
             raise known.failure()
@@ -96,6 +101,8 @@ class RobotsGate:
     async def _load(self, url: ParsedUrl) -> _Known:
         try:
             text = await self._fetch(url)
+        except HostPausedError:  # it was not asked
+            raise
         except ScrapingError as error:
             return self._unreachable(error)
         return _Known(
@@ -125,16 +132,23 @@ class RobotsGate:
     async def _fetch(self, url: ParsedUrl) -> str | None:
         """Return the file's text, None where there is none (4xx, or too many redirects)."""
         target = parse_url(f"{url.origin}/robots.txt")
+        left_seconds = self._timeout_seconds
+        for _ in range(MAX_REDIRECTS + 1):
+            async with self._gates.turn((target.host, target.port), delay_seconds=0.0):
+                started = time.monotonic()
+                found = await self._ask_for(target, left_seconds)
+                left_seconds -= time.monotonic() - started
+            if not isinstance(found, ParsedUrl):
+                return found
+            target = found
+        return None
+
+    async def _ask_for(self, target: ParsedUrl, left_seconds: float) -> ParsedUrl | str | None:
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                for _ in range(MAX_REDIRECTS + 1):
-                    async with self._client.get(target, self._headers) as answer:
-                        if answer.status not in REDIRECT_STATUSES:
-                            return await _read(answer)
-                        target = _redirect(answer, target)
+            async with asyncio.timeout(left_seconds), self._client.get(target, self._headers) as answer:
+                return _redirect(answer, target) if answer.status in REDIRECT_STATUSES else await _read(answer)
         except TimeoutError as error:
             raise ScrapingError("timeout", "the server did not answer in time", retryable=True) from error
-        return None
 
 
 async def _read(answer: Answer) -> str | None:

@@ -20,6 +20,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ class _Options:
     gzip: bool = False
     drop: bool = False  # close the connection without an answer
     truncate: bool = False  # announce the whole length, send half
-    drip_seconds: float = 0.0  # send one byte, wait, and so on
+    drip_seconds: float = 0.0  # send one byte (of a raw answer one line), wait, and so on
     chunked: bool = False
     reset: bool = False  # send half, then reset the connection
     raw: bool = False  # the body is the whole answer, head and all; the connection is closed after it
@@ -66,6 +67,7 @@ class Request:
     path: str
     headers: dict[str, str]
     connection: int
+    at: float = field(default_factory=time.monotonic)
 
 
 class WebServer:
@@ -212,8 +214,10 @@ async def _send(page: Page, request: dict[str, str], writer: asyncio.StreamWrite
             await asyncio.sleep(options.drip_seconds)
         return True
     if options.raw:
-        writer.write(page.body)
-        await writer.drain()
+        for piece in page.body.splitlines(keepends=True) if options.drip_seconds else [page.body]:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(options.drip_seconds)
         return False
     if options.reset:
         writer.write(head + body[: len(body) // 2])

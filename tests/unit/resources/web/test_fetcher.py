@@ -438,6 +438,13 @@ async def test_drip_ends_at_the_total_deadline(server: WebServer, make_fetcher: 
     assert time.monotonic() - started < 2
 
 
+async def test_head_that_drips_ends_at_the_total_deadline(server: WebServer, make_fetcher: MakeFetcher) -> None:
+    head = HEAD + b"".join(b"X-%d: a\r\n" % number for number in range(1000)) + b"\r\n<p>"
+    server.pages |= {"/robots.txt": Page("", status=404), "/a": Page(head, raw=True, drip_seconds=0.02)}
+    error = await failure(make_fetcher(total_timeout_seconds=0.3), f"{server.url}/a")
+    assert (error.code, error.retryable) == ("timeout", False)
+
+
 async def test_silence_ends_at_the_read_timeout(server: WebServer, make_fetcher: MakeFetcher) -> None:
     server.pages |= {"/robots.txt": Page("", status=404), "/a": Page(b"a", delay_seconds=5)}
     error = await failure(make_fetcher(read_timeout_seconds=0.2), f"{server.url}/a")
