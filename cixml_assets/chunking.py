@@ -3,6 +3,10 @@
 Laws (tests hold them): `text[chunk.start:chunk.end] == chunk.text`, chunks in order, nothing but white space between
 them lost, `token_count` (special tokens included) exact and at most `max_tokens`, overlap at most `overlap_tokens`.
 
+Strategies: `recursive` fills chunks and cuts at the largest unit that ends in the second half of one; `headings` does
+so within sections and lets no chunk reach from one into the next; `sentences` cuts and overlaps at the ends of
+sentences alone. A unit that is larger than a chunk is cut at words, a word within.
+
 The text is tokenised once and cut at token offsets. semantic-text-splitter was tried: it tokenises every candidate,
 which costs five times as much, and its chunks came out one token over the limit.
 """
@@ -17,7 +21,7 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from resources.errors import ChunkingError
-from resources.types import Chunking, TextChunk
+from resources.types import CHUNKING_STRATEGIES, Chunking, TextChunk
 
 MAX_WORD_CHARACTERS = 1_000  # a longer run without white space is tokenised in parts: tokenizers are slow in words
 MAX_PIECE_CHARACTERS = 100_000  # tokenised at once
@@ -35,6 +39,7 @@ _UNIT_ENDS = (
     re.compile(r"\n"),
     re.compile(r"[.!?…][\"'”’)\]]*(?=\s)|[。！？｡؟۔।]"),
 )
+_SENTENCE_ENDS = re.compile("|".join((r"\n", _UNIT_ENDS[-1].pattern)))
 _LONG_WORD = re.compile(rf"\S{{{MAX_WORD_CHARACTERS + 1}}}")
 _PIECE = re.compile(rf"\S{{1,{MAX_WORD_CHARACTERS}}}\s*")
 
@@ -64,6 +69,8 @@ class _Span:
 
 class _Cutter:
     def __init__(self, text: str, tokenizer: Tokenizer, chunking: Chunking) -> None:
+        if chunking.strategy not in CHUNKING_STRATEGIES:
+            raise ValueError(f"there is no strategy {chunking.strategy!r}")
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._text = text
@@ -75,7 +82,13 @@ class _Cutter:
             raise ValueError(f"{chunking.max_tokens} tokens with an overlap of {self._overlap} leave no room for text")
         self._adds_up = _adds_up_at_white_space(tokenizer)
         self._starts = _token_starts(text, tokenizer)
-        self._units = [[match.end() for match in pattern.finditer(text)] for pattern in _UNIT_ENDS]
+        is_by_sentence = chunking.strategy == "sentences"
+        self._min_fill = 0.0 if is_by_sentence else MIN_FILL
+        patterns = (_SENTENCE_ENDS,) if is_by_sentence else _UNIT_ENDS
+        self._units = [[match.end() for match in pattern.finditer(text)] for pattern in patterns]
+        self._starts_of_overlap = self._units if is_by_sentence else self._units[1:]
+        self._overlaps_at_words = not is_by_sentence
+        self._walls: list[int] = [*(_sections(text) if chunking.strategy == "headings" else ()), len(text)]
 
     def spans(self) -> Iterator[_Span]:
         """Yield spans in order: each begins behind the one before, or earlier by the overlap."""
@@ -103,16 +116,19 @@ class _Cutter:
                 limit = min(self._limit(start), max(start + 1, limit + start - reached))
 
     def _limit(self, start: int) -> int:
-        """Return how far a chunk's tokens reach from `start`, by the tokens of the whole text."""
+        """Return how far a chunk's tokens reach from `start`, by the tokens of the whole text; walls hold it up."""
         beyond = bisect_left(self._starts, start) + self._room
         limit = self._starts[beyond] if beyond < len(self._starts) else len(self._text)
-        return max(start + 1, min(limit, start + self._room * MAX_CHARACTERS_PER_TOKEN, len(self._text)))
+        return max(start + 1, min(limit, start + self._room * MAX_CHARACTERS_PER_TOKEN, self._wall(start)))
+
+    def _wall(self, start: int) -> int:
+        return self._walls[bisect_right(self._walls, start)]
 
     def _end(self, start: int, reached: int, limit: int) -> int:
         """Return where the best unit before `limit` ends, without white space; beyond `reached`."""
-        if limit == len(self._text) and self._strip(limit) > max(reached, start):
+        if limit == self._wall(start) and self._strip(limit) > max(reached, start):
             return self._strip(limit)
-        floor = max(reached, start, start + int((limit - start) * MIN_FILL))
+        floor = max(reached, start, start + int((limit - start) * self._min_fill))
         for ends in self._units:
             at = bisect_right(ends, limit) - 1
             if at >= 0 and self._strip(ends[at]) > floor:
@@ -133,10 +149,12 @@ class _Cutter:
         return start if start < span.end and self._count(start, span.end) <= self._overlap else following
 
     def _unit_start(self, earliest: int, end: int) -> int:
-        for ends in self._units[1:]:
+        for ends in self._starts_of_overlap:
             at = bisect_left(ends, earliest)
             if at < len(ends) and self._skip_white(ends[at]) < end:
                 return self._skip_white(ends[at])
+        if not self._overlaps_at_words:
+            return end
         for offset in range(earliest, min(end, earliest + MAX_WORD_CHARACTERS)):
             if self._text[offset - 1] in _WHITE and self._text[offset] not in _WHITE:
                 return offset
@@ -210,6 +228,17 @@ def _headings(text: str) -> tuple[list[int], list[str]]:
         offsets.append(match.start())
         paths.append(" > ".join(name for _, name in open_headings[-MAX_HEADING_DEPTH:]))
     return offsets, paths
+
+
+def _sections(text: str) -> list[int]:
+    """Return where sections begin: at headings, but not between a heading and its first sub-heading."""
+    starts: list[int] = []
+    before: re.Match[str] | None = None
+    for match in _HEADING.finditer(text):
+        if before is None or len(match[1]) <= len(before[1]) or text[before.end() : match.start()].strip():
+            starts.append(match.start())
+        before = match
+    return starts
 
 
 def _heading_at(headings: tuple[list[int], list[str]], offset: int) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal, get_args
 from uuid import UUID
 
 
@@ -103,13 +104,17 @@ class CallerContext:
     tenant: str | None = None
 
 
+ChunkingStrategy = Literal["recursive", "headings", "sentences"]
+CHUNKING_STRATEGIES: tuple[ChunkingStrategy, ...] = get_args(ChunkingStrategy)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunking:
     """How text is cut. Sizes are in tokens of the model's own tokenizer, special tokens included in the window."""
 
     max_tokens: int
     overlap_tokens: int
-    strategy: str = "recursive"
+    strategy: ChunkingStrategy = "recursive"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from cixml_api import examples
 from cixml_api.schemas.common import CORPUS_NAME, Answer, ListMetadata, Request
+from resources.types import ChunkingStrategy
 
 Role = Literal["reader", "writer", "owner"]
 
@@ -16,7 +17,13 @@ Role = Literal["reader", "writer", "owner"]
 class ChunkingRequest(Request):
     """How the text is cut. Sizes in tokens of the model, special tokens included; what is left out is its default."""
 
-    strategy: Literal["recursive"] = "recursive"
+    strategy: ChunkingStrategy = Field(
+        default="recursive",
+        description=(
+            "`recursive` cuts at the largest unit (section, paragraph, line, sentence, word) that fills half a chunk; "
+            "`headings` does so within sections, no chunk has text of two; `sentences` cuts and overlaps at sentences"
+        ),
+    )
     max_tokens: int | None = Field(default=None, ge=16, le=8192)
     overlap_tokens: int | None = Field(default=None, ge=0, le=4096)
 

@@ -53,6 +53,20 @@ async def test_a_corpus_is_made_with_its_settings_and_served_at_once(api: Api) -
     assert (await api.post("/v1/corpora/docs/search", {"query": "anything"})).json()["results"] == []
 
 
+async def test_corpora_of_other_strategies_have_other_chunk_sets(
+    api: Api,
+    rows: psycopg.Connection[Any],
+) -> None:
+    for strategy in ("recursive", "headings", "sentences"):
+        corpus = await make(api, strategy, chunking={"strategy": strategy})
+        assert corpus["active_index"]["chunking"]["strategy"] == strategy
+    found = rows.execute("SELECT chunking, chunking_fp FROM cixml.index_versions").fetchall()
+    assert {row["chunking"]["strategy"] for row in found} == {"recursive", "headings", "sentences"}
+    assert len({row["chunking_fp"] for row in found}) == 3
+    wrong = await api.post("/v1/corpora", {"name": "x", "chunking": {"strategy": "magic"}})
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/chunking/strategy")
+
+
 async def test_a_second_corpus_of_a_name_is_a_conflict_but_another_callers_is_not(api: Api) -> None:
     await make(api)
     answer = await api.post("/v1/corpora", {"name": "docs"})

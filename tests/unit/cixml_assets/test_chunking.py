@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from cixml_assets.chunking import chunk_text
 from resources.embedding.tokenizer import load_tokenizer
-from resources.types import Chunking, TextChunk
+from resources.types import CHUNKING_STRATEGIES, Chunking, ChunkingStrategy, TextChunk
 
 SAMPLE = [
     "A chunk is cut where a sentence ends. Words are kept whole, and nothing is lost.",
@@ -63,6 +64,7 @@ WORDS = st.lists(
     st.sampled_from([*SAMPLE, "# Title", "## Part", "\n\n", "\n", " ", "wort" * 60, "x"]), max_size=30
 ).map("".join)
 SIZES = st.sampled_from([(20, 0), (20, 5), (32, 8), (64, 63 - 4)])
+BY_STRATEGY = pytest.mark.parametrize("strategy", CHUNKING_STRATEGIES)
 
 
 def assert_laws(text: str, chunks: list[TextChunk], tokenizer: Tokenizer, chunking: Chunking) -> None:
@@ -80,14 +82,15 @@ def assert_laws(text: str, chunks: list[TextChunk], tokenizer: Tokenizer, chunki
     assert not text[reached:].strip()
 
 
+@BY_STRATEGY
 @pytest.mark.parametrize("name", TOKENIZERS)
-def test_chunking_keeps_its_laws_for_any_text(name: str) -> None:
+def test_chunking_keeps_its_laws_for_any_text(name: str, strategy: ChunkingStrategy) -> None:
     tokenizer = TOKENIZERS[name]
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @given(st.one_of(SCRIPTS, WORDS, st.text(max_size=200)), SIZES)
     def holds(text: str, sizes: tuple[int, int]) -> None:
-        chunking = Chunking(max_tokens=sizes[0], overlap_tokens=sizes[1])
+        chunking = Chunking(max_tokens=sizes[0], overlap_tokens=sizes[1], strategy=strategy)
         chunks = chunk_text(text, tokenizer, chunking)
         assert_laws(text, chunks, tokenizer, chunking)
         assert chunks == chunk_text(text, tokenizer, chunking)
@@ -95,14 +98,15 @@ def test_chunking_keeps_its_laws_for_any_text(name: str) -> None:
     holds()
 
 
+@BY_STRATEGY
 @pytest.mark.parametrize(
     ("name", "text"),
     [("bert", "x" * 1_000_000)]
     + [(name, text) for name in TOKENIZERS for text in ("y" * 50_000, "漢" * 10_000, "ab " * 10_000)],
     ids=lambda value: value[:10],
 )
-def test_huge_text_without_structure_is_cut(name: str, text: str) -> None:
-    chunking = Chunking(max_tokens=256, overlap_tokens=32)
+def test_huge_text_without_structure_is_cut(name: str, text: str, strategy: ChunkingStrategy) -> None:
+    chunking = Chunking(max_tokens=256, overlap_tokens=32, strategy=strategy)
     started = time.process_time()
     chunks = chunk_text(text, TOKENIZERS[name], chunking)
     assert time.process_time() - started < 8
@@ -113,6 +117,69 @@ def test_cuts_fall_between_paragraphs_and_sentences() -> None:
     paragraphs = [f"{SAMPLE[0]} {SAMPLE[0]}" for _ in range(6)]
     chunks = chunk_text("\n\n".join(paragraphs), bert(), Chunking(max_tokens=80, overlap_tokens=0))
     assert all(chunk.text.endswith(".") and chunk.text.startswith("A chunk") for chunk in chunks)
+
+
+def chunks_of(text: str, strategy: ChunkingStrategy, most: int = 32, overlap: int = 8) -> list[TextChunk]:
+    chunking = Chunking(max_tokens=most, overlap_tokens=overlap, strategy=strategy)
+    chunks = chunk_text(text, TOKENIZERS["bert"], chunking)
+    assert_laws(text, chunks, TOKENIZERS["bert"], chunking)
+    return chunks
+
+
+def test_no_chunk_reaches_from_one_section_into_the_next() -> None:
+    text = "# Guide\n\n## Install\n\nGet it.\n\n## Use\n\nTurn it.\n\nOften.\n\n### Never\n\n# Notes\n\nNone."
+    assert [chunk.text for chunk in chunks_of(text, "headings", 200)] == [
+        "# Guide\n\n## Install\n\nGet it.",
+        "## Use\n\nTurn it.\n\nOften.",
+        "### Never",
+        "# Notes\n\nNone.",
+    ]
+    assert len(chunks_of(text, "recursive", 200)) == 1
+
+
+def test_section_larger_than_a_chunk_is_cut_within() -> None:
+    text = "\n\n".join(f"## Part {number}\n\n{' '.join(SAMPLE[:2] * 3)}" for number in range(4))
+    chunks = chunks_of(text, "headings", 64)
+    assert [chunk.text[:9] for chunk in chunks if chunk.text.startswith("##")] == [f"## Part {n}" for n in range(4)]
+    assert all("\n## " not in chunk.text for chunk in chunks)
+    assert len(chunks) > 4
+
+
+def test_sentences_are_cut_and_overlapped_whole() -> None:
+    sentences = [f"The pump number {number} is {'very ' * (number % 5)}good." for number in range(60)]
+    text = " ".join(sentences)
+    chunks = chunks_of(text, "sentences", 64, 30)
+    for chunk in chunks:
+        assert chunk.text.startswith("The pump")
+        assert chunk.text.endswith("good.")
+    for before, after in itertools.pairwise(chunks):
+        assert after.start < before.end, "the last sentence is in both"
+
+
+def test_overlap_of_sentences_too_long_for_it_is_none() -> None:
+    text = " ".join(f"{'very ' * 20}good {number}." for number in range(10))
+    chunks = chunks_of(text, "sentences", 64, 8)
+    assert all(before.end < after.start for before, after in itertools.pairwise(chunks))
+
+
+@BY_STRATEGY
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_cost_grows_with_the_length_alone(name: str, strategy: ChunkingStrategy) -> None:
+    section = "## Part\n\n" + "\n\n".join(SAMPLE) + "\n\n"
+    chunking = Chunking(max_tokens=64, overlap_tokens=16, strategy=strategy)
+
+    def seconds(times: int) -> float:
+        started = time.process_time()
+        chunk_text(section * times, TOKENIZERS[name], chunking)
+        return time.process_time() - started
+
+    seconds(10)
+    assert min(seconds(1600) for _ in range(2)) < 8 * max(seconds(200) for _ in range(3)) * 2.5
+
+
+def test_unknown_strategy_is_refused() -> None:
+    with pytest.raises(ValueError, match="no strategy"):
+        chunk_text("text", TOKENIZERS["bert"], Chunking(max_tokens=64, overlap_tokens=0, strategy="magic"))  # type: ignore[arg-type]
 
 
 def test_chunk_has_the_path_of_its_heading() -> None:

@@ -20,7 +20,7 @@ from cixml_assets.extractor_client import ExtractorClient
 from cixml_assets.extractor_protocol import socket_path
 from resources.errors import ChunkingError, ConfigurationError, ExtractorUnavailableError
 from resources.settings import ExtractorSettings, Settings
-from resources.types import Chunking, ExtractedDocument
+from resources.types import CHUNKING_STRATEGIES, Chunking, ExtractedDocument
 
 ROOT = Path(__file__).parents[3]
 PAGE = b"<html lang=en><title>Pump</title><h1>Pump</h1><p>The pump moves water.</p><h2>Care</h2><p>Oil it.</p></html>"
@@ -122,6 +122,16 @@ async def test_page_comes_back_as_text_and_chunks(client: ExtractorClient, token
     assert document.text == "# Pump\n\nThe pump moves water.\n\n## Care\n\nOil it."
     assert [document.text[chunk.start : chunk.end] for chunk in document.chunks] == [c.text for c in document.chunks]
     assert [chunk.heading for chunk in document.chunks] == ["Pump", "Pump > Care"] or len(document.chunks) == 1
+
+
+async def test_page_is_cut_by_the_strategy_of_its_corpus(client: ExtractorClient, tokenizer_path: Path) -> None:
+    cut = {}
+    for strategy in CHUNKING_STRATEGIES:
+        chunking = Chunking(max_tokens=32, overlap_tokens=8, strategy=strategy)
+        cut[strategy] = [chunk.text for chunk in (await ask(client, tokenizer_path, PAGE, chunking=chunking)).chunks]
+    assert cut["recursive"] == ["# Pump\n\nThe pump moves water.\n\n## Care\n\nOil it."]
+    assert cut["headings"] == ["# Pump\n\nThe pump moves water.", "## Care\n\nOil it."]
+    assert cut["sentences"] == cut["recursive"]
 
 
 async def test_many_pages_at_once_are_all_answered(client: ExtractorClient, tokenizer_path: Path) -> None:
