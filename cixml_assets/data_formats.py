@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from lxml import etree
 
 from cixml_assets.structure import fold
-from cixml_assets.text_layer import Extraction, clean_text, clean_title
+from cixml_assets.text_layer import clean_text, clean_title
 from resources.errors import ChunkingError
+from resources.types import TextLayer
 
 MAX_LINE_CHARACTERS = 400  # JSON with a longer line was written for machines
 MAX_INDENT = 40
@@ -23,13 +24,13 @@ _NO_TEXT_ELEMENTS = frozenset({"script", "style"})
 ReadHtml = Callable[[str], str]
 
 
-def read_json(content: str) -> Extraction:
+def read_json(content: str) -> TextLayer:
     """Return JSON as it is, or indented where it is one long line; escaped letters are written out."""
     text = clean_text(content).strip()
     is_for_machines = "\\u" in text or max(map(len, text.splitlines()), default=0) > MAX_LINE_CHARACTERS
     if is_for_machines and _is_json(text):
         text = clean_text(_indented(text)).strip()
-    return Extraction(text=text, title=None, language=None, coverage=1.0, extractor="json")
+    return TextLayer(text=text, title=None, language=None, coverage=1.0, extractor="json")
 
 
 def _is_json(text: str) -> bool:
@@ -69,7 +70,7 @@ def _written_out(piece: str) -> str:
     return json.dumps(json.loads(piece, strict=False), ensure_ascii=False)
 
 
-def read_xml(content: str, read_html: ReadHtml) -> Extraction:
+def read_xml(content: str, read_html: ReadHtml) -> TextLayer:
     """Return the texts of an XML document, a feed's entries with their titles as headings.
 
     `read_html` reads HTML that stands in an element as text, as feeds have it.
@@ -91,7 +92,7 @@ def read_xml(content: str, read_html: ReadHtml) -> Extraction:
     titles = (element for element in root.iter() if _name(element) in _TITLES)
     title = next((found for element in titles if (found := clean_title(_text_within(element)))), None)
     language = root.get("{http://www.w3.org/XML/1998/namespace}lang") or _text_of(root, "language")
-    return Extraction(
+    return TextLayer(
         text=clean_text("\n\n".join(blocks)).strip(),
         title=title,
         language=language[:2].lower() if language and re.match(r"[A-Za-z]{2}(?![A-Za-z])", language) else None,

@@ -16,6 +16,7 @@ from resources.orchestration.runtime import runtime
 from resources.orchestration.streams import ChunkOutcome, ChunkStream, PageToChunk
 from resources.postgres.batches import IndexVersion
 from resources.postgres.chunks import ChunkedVersion
+from resources.postgres.pages import VersionBody
 from resources.types import ExtractedDocument
 
 EXTRACTION_TRIES = 2
@@ -60,18 +61,9 @@ async def _outcome(index: IndexVersion, page: PageToChunk) -> ChunkOutcome | Ext
 
 
 async def _extract(index: IndexVersion, page: PageToChunk) -> ExtractedDocument:
-    settings, body = runtime().settings, page.body
     for attempt in range(EXTRACTION_TRIES):
         try:
-            document = await _client().extract(
-                body=body.body,
-                content_type=body.content_type,
-                charset=body.charset,
-                url=body.final_url,
-                tokenizer_path=runtime().registry.get(index.model).tokenizer_path,
-                chunking=index.as_chunking,
-                max_chunks=settings.chunking.max_chunks_per_document,
-            )
+            document = await _ask(index, page.body)
         except ChunkingError as error:
             if not error.retryable or attempt + 1 == EXTRACTION_TRIES:
                 raise
@@ -80,6 +72,25 @@ async def _extract(index: IndexVersion, page: PageToChunk) -> ExtractedDocument:
             raise ChunkingError("empty_text", "The page holds no text of its own.")
         return document
     raise AssertionError("the last try returns or raises")
+
+
+async def _ask(index: IndexVersion, body: VersionBody) -> ExtractedDocument:
+    """Have bytes read, or a text layer that is frozen cut as it stands, whatever would be read of its bytes today."""
+    tokenizer_path = runtime().registry.get(index.model).tokenizer_path
+    max_chunks = runtime().settings.chunking.max_chunks_per_document
+    if layer := body.layer:
+        return await _client().cut(
+            layer, tokenizer_path=tokenizer_path, chunking=index.as_chunking, max_chunks=max_chunks
+        )
+    return await _client().extract(
+        body=body.body or b"",
+        content_type=body.content_type,
+        charset=body.charset,
+        url=body.final_url,
+        tokenizer_path=tokenizer_path,
+        chunking=index.as_chunking,
+        max_chunks=max_chunks,
+    )
 
 
 @cache

@@ -21,9 +21,10 @@ from cixml_assets.data_formats import read_json, read_xml
 from cixml_assets.decoding import decode
 from cixml_assets.pdf import read_pdf
 from cixml_assets.structure import Block, Kind, blocks_of, fold, render
-from cixml_assets.text_layer import Extraction, clean_text, clean_title
+from cixml_assets.text_layer import clean_text, clean_title
 from resources.errors import ChunkingError
 from resources.media_types import HTML, JSON, MARKDOWN, PDF, PLAIN, XML, normal_type
+from resources.types import TextLayer
 
 HUGE_CHARACTERS = 1_000_000  # trafilatura takes seconds above this: one 2.6 MB page took 8
 HUGE_ELEMENTS = 50_000
@@ -59,13 +60,13 @@ _SOCIAL_META = (
 MAX_REFERENCE_SCRIPTS = 10  # pages of news sites and blogs have 9 to 73 and social meta tags, reference pages 0 to 9
 
 
-def read_page(body: bytes, content_type: str, charset: str | None) -> Extraction:
+def read_page(body: bytes, content_type: str, charset: str | None) -> TextLayer:
     """Return the text layer of a page. Raises ChunkingError: empty_text, extraction_failed, encoding_failed."""
     kind = normal_type(content_type) or HTML
     return read_pdf(body) if kind == PDF else extract(decode(body, kind, charset), kind)
 
 
-def extract(content: str, content_type: str = HTML) -> Extraction:
+def extract(content: str, content_type: str = HTML) -> TextLayer:
     """Return the main text of a decoded page. Raises ChunkingError: empty_text, extraction_failed."""
     extraction = _read(content, content_type)
     if not extraction.text:
@@ -73,7 +74,7 @@ def extract(content: str, content_type: str = HTML) -> Extraction:
     return extraction
 
 
-def _read(content: str, content_type: str) -> Extraction:
+def _read(content: str, content_type: str) -> TextLayer:
     if content_type == MARKDOWN and len(content) <= HUGE_CHARACTERS:
         return _markdown(content)
     if content_type in (PLAIN, MARKDOWN):
@@ -85,7 +86,7 @@ def _read(content: str, content_type: str) -> Extraction:
     return _html(content)
 
 
-def _html(content: str) -> Extraction:
+def _html(content: str) -> TextLayer:
     _refuse_attribute_bomb(content)
     tree = _parse(content)
     elements = sum(1 for _ in tree.iter())
@@ -94,7 +95,7 @@ def _html(content: str) -> Extraction:
     page = blocks_of(tree)
     is_huge = elements > HUGE_ELEMENTS or len(content) > HUGE_CHARACTERS
     text, coverage, extractor = _choose(content, tree, page, is_huge=is_huge)
-    return Extraction(
+    return TextLayer(
         text=text, title=_title(tree, page), language=_language(tree), coverage=round(coverage, 4), extractor=extractor
     )
 
@@ -268,20 +269,20 @@ def _language(tree: etree._Element) -> str | None:
     return match[0].lower() if match else None
 
 
-def _markdown(content: str) -> Extraction:
+def _markdown(content: str) -> TextLayer:
     """Read Markdown as the page that it stands for: CommonMark with tables, HTML in it included."""
     source = _FRONT_MATTER.sub("", clean_text(content).lstrip())
     tree = _parse(MarkdownIt("commonmark", {"maxNesting": MAX_MARKDOWN_NESTING}).enable("table").render(source))
     page = blocks_of(tree)
     text = clean_text(render(page))
-    return Extraction(text=text, title=_title(tree, page), language=None, coverage=1.0, extractor="markdown-it")
+    return TextLayer(text=text, title=_title(tree, page), language=None, coverage=1.0, extractor="markdown-it")
 
 
-def _plain(content: str) -> Extraction:
+def _plain(content: str) -> TextLayer:
     text = clean_text(content).strip()
     first = re.search(r"^(?:#\s+)?(\S.*)$", text, re.MULTILINE)
     title = clean_title(first[1]) if first else None
-    return Extraction(text=text, title=title, language=None, coverage=1.0, extractor="plain")
+    return TextLayer(text=text, title=title, language=None, coverage=1.0, extractor="plain")
 
 
 def _blocks_of_html(piece: str) -> str:

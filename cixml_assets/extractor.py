@@ -37,7 +37,7 @@ from cixml_assets.extractor_protocol import (
 from resources.embedding.tokenizer import load_tokenizer
 from resources.errors import ChunkingError, CixmlError, ConfigurationError
 from resources.settings import ExtractorSettings, Settings
-from resources.types import Chunking, ExtractedDocument
+from resources.types import Chunking, ExtractedDocument, TextLayer
 
 log = logging.getLogger("cixml.extractor")
 
@@ -52,19 +52,22 @@ _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 
 def extract_document(header: dict[str, Any], body: bytes) -> ExtractedDocument:
     """Return the document of one request. Raises ChunkingError or ConfigurationError."""
-    extraction = read_page(body, header["content_type"], header["charset"])
+    if header["operation"] == "cut":
+        layer = TextLayer(text=body.decode(), **header["layer"])
+    else:
+        layer = read_page(body, header["content_type"], header["charset"])
     chunking = Chunking(
         max_tokens=header["max_tokens"], overlap_tokens=header["overlap_tokens"], strategy=header["strategy"]
     )
-    chunks = chunk_text(extraction.text, _tokenizer(header["tokenizer"]), chunking)
+    chunks = chunk_text(layer.text, _tokenizer(header["tokenizer"]), chunking)
     if len(chunks) > header["max_chunks"]:
         raise ChunkingError("too_many_chunks", f"the page has {len(chunks)} chunks: at most {header['max_chunks']}")
     return ExtractedDocument(
-        title=extraction.title,
-        language=extraction.language,
-        text=extraction.text,
-        coverage=extraction.coverage,
-        extractor=extraction.extractor,
+        title=layer.title,
+        language=layer.language,
+        text=layer.text,
+        coverage=layer.coverage,
+        extractor=layer.extractor,
         chunks=chunks,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import orjson
 
 from cixml_assets.extractor_protocol import ACCEPTED, HEAD, frame, read_answer
 from resources.errors import ChunkingError, ExtractorUnavailableError
-from resources.types import Chunking, ExtractedDocument
+from resources.types import Chunking, ExtractedDocument, TextLayer
 
 MAX_CONNECTIONS = 8  # at once; pages wait here rather than in the socket's backlog
 ANSWER_TIMEOUT_SECONDS = 300.0  # waiting for a free worker included; the worker's own limits end a page long before
@@ -42,19 +43,19 @@ class ExtractorClient:
         Raises ChunkingError (a retryable `extraction_failed` when the page killed its worker),
         ConfigurationError (no such tokenizer) or ExtractorUnavailableError.
         """
-        request = {
-            "operation": "extract",
-            "content_type": content_type,
-            "charset": charset,
-            "url": url,
-            "tokenizer": str(tokenizer_path),
-            "strategy": chunking.strategy,
-            "max_tokens": chunking.max_tokens,
-            "overlap_tokens": chunking.overlap_tokens,
-            "max_chunks": max_chunks,
-        }
-        header, text = await self._ask(request, body)
+        request = {"operation": "extract", "content_type": content_type, "charset": charset, "url": url}
+        header, text = await self._ask(request | _cutting(tokenizer_path, chunking, max_chunks), body)
         return read_answer(header, text)
+
+    async def cut(
+        self, layer: TextLayer, *, tokenizer_path: Path, chunking: Chunking, max_chunks: int
+    ) -> ExtractedDocument:
+        """Return a text layer, as it is, with its chunks. Raises as `extract` does."""
+        facts = asdict(layer)
+        text = facts.pop("text")
+        request = {"operation": "cut", "layer": facts, **_cutting(tokenizer_path, chunking, max_chunks)}
+        header, answered = await self._ask(request, text.encode())
+        return read_answer(header, answered)
 
     async def ping(self) -> None:
         """Return when a worker answers. Raises ExtractorUnavailableError."""
@@ -88,6 +89,16 @@ class ExtractorClient:
             yield reader, writer
         finally:
             writer.close()
+
+
+def _cutting(tokenizer_path: Path, chunking: Chunking, max_chunks: int) -> dict[str, Any]:
+    return {
+        "tokenizer": str(tokenizer_path),
+        "strategy": chunking.strategy,
+        "max_tokens": chunking.max_tokens,
+        "overlap_tokens": chunking.overlap_tokens,
+        "max_chunks": max_chunks,
+    }
 
 
 async def _exchange(

@@ -9,8 +9,9 @@ import re
 from pypdf import PdfReader
 from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
 
-from cixml_assets.text_layer import Extraction, clean_text, clean_title
+from cixml_assets.text_layer import clean_text, clean_title
 from resources.errors import ChunkingError
+from resources.types import TextLayer
 
 MAX_PAGES = 2_000
 _BROKEN = (PyPdfError, ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RecursionError, TypeError,
@@ -20,7 +21,7 @@ _HYPHEN = re.compile(r"(?<=[^\W\d_])[-\u00ad]\n(?=[a-zà-öø-ÿ])")
 _LANGUAGE = re.compile(r"[A-Za-z]{2}(?![A-Za-z])")
 
 
-def read_pdf(body: bytes) -> Extraction:
+def read_pdf(body: bytes) -> TextLayer:
     """Return the text of a PDF. Raises ChunkingError: extraction_failed (broken or locked), empty_text (pictures)."""
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # a line for each fault of a file helps nobody
     try:
@@ -38,7 +39,7 @@ def read_pdf(body: bytes) -> Extraction:
     if not text:
         raise ChunkingError("empty_text", "the PDF holds no text, pictures alone perhaps")
     match = _LANGUAGE.match(language)
-    return Extraction(
+    return TextLayer(
         text=text,
         title=clean_title(str(title or "")) or clean_title(text.partition("\n")[0]),
         language=match[0].lower() if match else None,

@@ -159,6 +159,17 @@ class FetchedPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TextLayer:
+    """The text of a page, frozen once it is stored. `coverage` is the kept share of its own paragraphs, 0 to 1."""
+
+    text: str
+    title: str | None
+    language: str | None
+    coverage: float
+    extractor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractedDocument:
     """The text layer of a page and its chunks. `coverage` is the kept share of the page's own paragraphs, 0 to 1."""
 

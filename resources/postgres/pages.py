@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow, class_row
 from psycopg.types.json import Jsonb
 
 from resources.postgres.queries import query
-from resources.types import FetchedPage, RobotsVerdict
+from resources.types import FetchedPage, RobotsVerdict, TextLayer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +47,31 @@ class VersionToChunk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionBody:
-    """The bytes of a version and what its server, or who pushed it, said they are."""
+    """The bytes of a version and what its server, or who pushed it, said they are; or the text layer they became."""
 
     document_version_id: UUID
     final_url: str | None
     content_type: str
     charset: str | None
-    body: bytes
+    body: bytes | None
+    text: str | None
+    title: str | None
+    language: str | None
+    coverage: float | None
+    extractor: str | None
+
+    @property
+    def layer(self) -> TextLayer | None:
+        """The frozen text layer, None where the bytes still have to be read."""
+        if self.text is None:
+            return None
+        return TextLayer(
+            text=self.text,
+            title=self.title,
+            language=self.language,
+            coverage=1.0 if self.coverage is None else self.coverage,
+            extractor=self.extractor or "",
+        )
 
 
 def sha256(body: bytes) -> bytes:
@@ -127,7 +145,7 @@ def versions_to_chunk(connection: Connection[TupleRow], *, batch_id: UUID, chunk
 
 
 def bodies(connection: Connection[TupleRow], *, version_ids: Sequence[UUID]) -> dict[UUID, VersionBody]:
-    """Return the bytes of some versions, by version."""
+    """Return the bytes or the text layers of some versions, by version."""
     with connection.cursor(row_factory=class_row(VersionBody), binary=True) as cursor:
         rows = cursor.execute(query("version_bodies"), {"version_ids": list(version_ids)}).fetchall()
     return {row.document_version_id: row for row in rows}

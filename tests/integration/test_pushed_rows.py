@@ -25,7 +25,7 @@ from resources.postgres import batches, chunks, claims, corpus_lock, items, page
 from resources.postgres.chunks import ChunkedVersion
 from resources.postgres.database import Database as PipelineDatabase
 from resources.postgres.items import ItemEnd
-from resources.types import BatchState, ItemStatus, Stage
+from resources.types import BatchState, ItemStatus, Stage, TextLayer
 from tests.api import ALICE, BOB, Api, running_api
 from tests.builders import make_worker
 from tests.database import PEPPER, Database
@@ -70,7 +70,7 @@ def work(pipeline: PipelineDatabase, claimed: claims.ClaimedBatch) -> int:
         versions = pages.versions_to_chunk(connection, batch_id=batch.batch_id, chunking_fp=fp)
         bodies = pages.bodies(connection, version_ids=[version.document_version_id for version in versions])
         done = [
-            ChunkedVersion(version=each, document=extracted(bodies[each.document_version_id].body.decode()))
+            ChunkedVersion(version=each, document=extracted((bodies[each.document_version_id].body or b"").decode()))
             for each in versions
         ]
         corpus_lock.share(connection, corpus_id=batch.corpus_id)
@@ -93,6 +93,19 @@ async def only_document(api: Api) -> dict[str, Any]:
     assert len(listed) == 1
     found: dict[str, Any] = (await api.get(f"{DOCUMENTS}/{listed[0]['id']}")).json()
     return found
+
+
+async def test_a_text_layer_is_frozen_and_read_in_the_place_of_its_bytes(
+    api: Api,
+    pipeline: PipelineDatabase,
+) -> None:
+    await push(api, "The first text.")
+    run(pipeline)
+    with pipeline.transaction() as connection:
+        (version_id,) = connection.execute("SELECT id FROM cixml.document_versions").fetchall()[0]
+        found = pages.bodies(connection, version_ids=[version_id])[version_id]
+    assert found.body is None
+    assert found.layer == TextLayer(text="The first text.", title="T", language="en", coverage=1.0, extractor="test")
 
 
 async def test_a_pushed_text_is_indexed_from_its_stored_bytes(

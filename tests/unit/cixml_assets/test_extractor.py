@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from cixml_assets.extractor_client import ExtractorClient
 from cixml_assets.extractor_protocol import socket_path
 from resources.errors import ChunkingError, ConfigurationError, ExtractorUnavailableError
 from resources.settings import ExtractorSettings, Settings
-from resources.types import CHUNKING_STRATEGIES, Chunking, ExtractedDocument
+from resources.types import CHUNKING_STRATEGIES, Chunking, ExtractedDocument, TextLayer
 
 ROOT = Path(__file__).parents[3]
 PAGE = b"<html lang=en><title>Pump</title><h1>Pump</h1><p>The pump moves water.</p><h2>Care</h2><p>Oil it.</p></html>"
@@ -57,7 +58,13 @@ class Extractor:
 
     @property
     def workers(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children()
+        """Those that live: a dead one is a child too until it is looked for."""
+        found = []
+        for child in psutil.Process(self.process.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.status() != psutil.STATUS_ZOMBIE:
+                    found.append(child)
+        return found
 
     async def ready(self) -> ExtractorClient:
         client = ExtractorClient(self.path)
@@ -122,6 +129,16 @@ async def test_page_comes_back_as_text_and_chunks(client: ExtractorClient, token
     assert document.text == "# Pump\n\nThe pump moves water.\n\n## Care\n\nOil it."
     assert [document.text[chunk.start : chunk.end] for chunk in document.chunks] == [c.text for c in document.chunks]
     assert [chunk.heading for chunk in document.chunks] == ["Pump", "Pump > Care"] or len(document.chunks) == 1
+
+
+async def test_text_layer_is_cut_as_it_stands(client: ExtractorClient, tokenizer_path: Path) -> None:
+    text = "  the pump\n\n\n# the e\u0301  pump "
+    layer = TextLayer(text=text, title="Pump", language="en", coverage=0.5, extractor="older")
+    chunking = Chunking(max_tokens=16, overlap_tokens=2)
+    document = await client.cut(layer, tokenizer_path=tokenizer_path, chunking=chunking, max_chunks=9)
+    found = (document.text, document.title, document.language, document.coverage, document.extractor)
+    assert found == (text, "Pump", "en", 0.5, "older")
+    assert [text[chunk.start : chunk.end] for chunk in document.chunks] == [chunk.text for chunk in document.chunks]
 
 
 async def test_page_is_cut_by_the_strategy_of_its_corpus(client: ExtractorClient, tokenizer_path: Path) -> None:
