@@ -88,12 +88,14 @@ class Play:
 
     def __init__(self, *, alice: Caller, bob: Caller, operator: Caller, site: WebServer) -> None:
         self.alice, self.bob, self.operator, self.site = alice, bob, operator, site
+        self.deletion: Any = None
         self.steps: list[Callable[[], None]] = [
             self.identity,
             self.jobs,
             self.idempotency,
             self.failures_and_retry,
             self.cancel,
+            self.delete_corpus,
             self.events,
             self.fixed_names,
             self.pushed_documents,
@@ -104,8 +106,8 @@ class Play:
             self.limits,
             self.usage,
             self.delete_documents,
-            self.delete_corpus,
             self.audit,
+            self.receipt,
         ]
 
     def url(self, path: str) -> str:
@@ -308,16 +310,20 @@ class Play:
         assert len(list(self.alice.all("/v1/corpora/pushed/documents"))) == 1
 
     def delete_corpus(self) -> None:
-        """A corpus goes with a receipt; its name is free at once, and its jobs stay readable."""
-        job = self.alice.submit("pushed", *[self.url(f"/slow/{number}") for number in range(SLOW_PAGES)])
-        answer = self.alice.ask("DELETE", "/v1/corpora/pushed", status=202)
-        self.alice.ask("GET", "/v1/corpora/pushed", status=404)
+        """A corpus goes with a receipt, its open job is cancelled, and its name is free at once."""
+        job = self.alice.submit("gone", *[self.url(f"/slow/{number}") for number in range(SLOW_PAGES)])
+        answer = self.alice.ask("DELETE", "/v1/corpora/gone", status=202)
+        self.alice.ask("GET", "/v1/corpora/gone", status=404)
         self.bob.ask("GET", answer.headers["location"], status=404)
-        again = self.alice.submit("pushed", self.url("/docs/0"))
+        again = self.alice.submit("gone", self.url("/docs/0"))
         assert self.alice.ended(job)["status"] == "cancelled"
-        self.done(answer.json())
         assert self.alice.ended(again)["status"] == "succeeded"
-        assert len(list(self.alice.all("/v1/corpora/pushed/documents"))) == 1
+        self.deletion = answer.json()
+
+    def receipt(self) -> None:
+        """Nothing is left of it; what was made under its name since then is whole."""
+        assert self.done(self.deletion)["removed"]["jobs"] == 1
+        assert len(list(self.alice.all("/v1/corpora/gone/documents"))) == 1
 
     def audit(self) -> None:
         """The operator reads who did what."""

@@ -18,4 +18,4 @@ def test_two_callers_play_through_the_whole_api(stack: Stack) -> None:
 
     played: list[str] = []
     play(stack.url, new_key, pepper, played.append)
-    assert len(played) == 17
+    assert len(played) == 18
