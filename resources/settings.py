@@ -23,12 +23,12 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 def _check_network(value: object) -> object:
     """Refuse a network that is not `CIDR` or `CIDR:port`, naming it."""
-    AllowedNetwork.parse(str(value))
+    NamedNetwork.parse(str(value))
     return value
 
 
-class AllowedNetwork(BaseModel):
-    """A network that may be fetched though it is not public, on one port or on all."""
+class NamedNetwork(BaseModel):
+    """A network whose addresses are fetched though not public, or never, on one port or on all."""
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
@@ -57,6 +57,7 @@ class FetchSettings(BaseModel):
     """How pages are fetched. Sizes in bytes, times in seconds."""
 
     allow_networks: list[Annotated[str, BeforeValidator(_check_network)]] = []
+    deny_networks: list[Annotated[str, BeforeValidator(_check_network)]] = []
     user_agent: str = Field(default="cixml/0.1", pattern=r"^[A-Za-z_-]+[ -~]*$", max_length=200)
     contact: str = Field(default="https://www.cloudcix.com/", pattern=r"^[!-'*-~]{3,}$", max_length=200)
     connect_timeout_seconds: float = 10.0
@@ -76,8 +77,12 @@ class FetchSettings(BaseModel):
         return f"{self.user_agent} (+{self.contact})"
 
     @cached_property
-    def networks(self) -> tuple[AllowedNetwork, ...]:
-        return tuple(AllowedNetwork.parse(text) for text in self.allow_networks)
+    def allowed(self) -> tuple[NamedNetwork, ...]:
+        return tuple(NamedNetwork.parse(text) for text in self.allow_networks)
+
+    @cached_property
+    def denied(self) -> tuple[NamedNetwork, ...]:
+        return tuple(NamedNetwork.parse(text) for text in self.deny_networks)
 
 
 class ChunkingSettings(BaseModel):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from resources.errors import ScrapingError
-from resources.settings import AllowedNetwork
+from resources.settings import NamedNetwork
 
 Address = IPv4Address | IPv6Address
 
@@ -97,10 +97,17 @@ def is_public(address: Address) -> bool:
 
 
 class AddressPolicy:
-    """What may be connected to: public addresses on web ports and allowed networks, never the product itself."""
+    """What may be connected to: public addresses on web ports and allowed networks, never the product or the denied."""
 
-    def __init__(self, allowed: Sequence[AllowedNetwork], own_endpoints: frozenset[tuple[str, int]]) -> None:
+    def __init__(
+        self,
+        allowed: Sequence[NamedNetwork],
+        own_endpoints: frozenset[tuple[str, int]],
+        *,
+        denied: Sequence[NamedNetwork] = (),
+    ) -> None:
         self._allowed = tuple(allowed)
+        self._denied = tuple(denied)
         self.own_endpoints = frozenset((_bare(host), port) for host, port in own_endpoints)
         self._own: frozenset[tuple[Address, int]] = frozenset()
         self._own_any_address: frozenset[int] = frozenset()
@@ -128,8 +135,9 @@ class AddressPolicy:
     def check(self, address: Address, port: int) -> None:
         """Refuse an address and port that may not be connected to. Raises ScrapingError(address_blocked)."""
         plain = _plain(address)
-        if any((each, port) in self._own for each in (plain, *embedded_ipv4(plain))):
-            raise refusal()
+        for each in (plain, *embedded_ipv4(plain)):
+            if (each, port) in self._own or any(network.holds(each, port) for network in self._denied):
+                raise refusal()
         public = is_public(address)
         if not public and port in self._own_any_address:  # bound to every address of a machine that is not public
             raise refusal()

@@ -49,7 +49,8 @@ class Fetcher:
     ) -> None:
         """Without `scripts` (Redis) the process takes its part of each host: one of `processes`."""
         self._settings = settings
-        self._client = GuardedClient(settings, AddressPolicy(settings.networks, own_endpoints), resolve=resolve)
+        policy = AddressPolicy(settings.allowed, own_endpoints, denied=settings.denied)
+        self._client = GuardedClient(settings, policy, resolve=resolve)
         self._gates = HostGates(settings.host_concurrency, scripts=scripts, processes=processes)
         self._robots = RobotsGate(self._client, self._gates, settings)
         self._headers: tuple[Header, ...] = (

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resources.errors import InvalidUrlError, ScrapingError
-from resources.settings import AllowedNetwork
+from resources.settings import NamedNetwork
 from resources.web.addresses import AddressPolicy, embedded_ipv4, is_public
 from resources.web.urls import parse_url
 
@@ -71,7 +71,7 @@ def test_wrapping_an_address_never_makes_it_public(inner: IPv4Address) -> None:
 
 
 def test_port_of_a_public_address_is_a_web_port() -> None:
-    policy = AddressPolicy((AllowedNetwork.parse("1.1.1.0/24:8080"),), frozenset())
+    policy = AddressPolicy((NamedNetwork.parse("1.1.1.0/24:8080"),), frozenset())
     for address, port in (("1.1.1.1", 443), ("1.1.1.1", 8080), ("8.8.8.8", 80)):
         policy.check(ip_address(address), port)
     for address, port in (("1.1.1.1", 22), ("8.8.8.8", 8080)):
@@ -80,7 +80,7 @@ def test_port_of_a_public_address_is_a_web_port() -> None:
 
 
 def test_allowed_network_is_let_through_on_its_port_alone() -> None:
-    policy = AddressPolicy((AllowedNetwork.parse("127.0.0.1/32:8099"),), frozenset())
+    policy = AddressPolicy((NamedNetwork.parse("127.0.0.1/32:8099"),), frozenset())
     policy.check(ip_address("127.0.0.1"), 8099)
     policy.check(ip_address("::ffff:127.0.0.1"), 8099)
     for address, port in (("127.0.0.1", 8098), ("127.0.0.2", 8099), ("::1", 8099)):
@@ -88,10 +88,21 @@ def test_allowed_network_is_let_through_on_its_port_alone() -> None:
             policy.check(ip_address(address), port)
 
 
+@pytest.mark.parametrize("address", ["8.8.8.8", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "10.1.2.3"])
+def test_denied_network_is_refused_though_public_or_allowed(address: str) -> None:
+    denied = [NamedNetwork.parse(text) for text in ("8.8.8.0/24", "10.1.0.0/16")]
+    policy = AddressPolicy((NamedNetwork.parse("10.0.0.0/8"),), frozenset(), denied=denied)
+    with pytest.raises(ScrapingError) as caught:
+        policy.check(ip_address(address), 443)
+    assert caught.value.code == "address_blocked"
+    policy.check(ip_address("8.8.4.4"), 443)
+    policy.check(ip_address("10.2.0.1"), 8080)
+
+
 @pytest.mark.parametrize("own", ["127.0.0.1", "localhost", "0.0.0.0", "::"])
 @pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"])
 def test_own_endpoint_is_refused_though_its_network_is_allowed(own: str, address: str) -> None:
-    networks = [AllowedNetwork.parse(text) for text in ("127.0.0.0/8", "::/0")]
+    networks = [NamedNetwork.parse(text) for text in ("127.0.0.0/8", "::/0")]
     policy = AddressPolicy(networks, frozenset({(own, 5432)}))
     with pytest.raises(ScrapingError):
         policy.check(ip_address(address), 5432)
