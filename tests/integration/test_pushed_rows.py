@@ -290,7 +290,7 @@ async def test_a_text_that_retention_has_taken_is_asked_for_again(
     batch = begin(pipeline, claimed.batch_id)
     with pipeline.transaction() as connection:
         (waiting,) = pages.fetch_items(connection, batch_id=batch.batch_id)
-    outcome = await fetch(waiting)
+    outcome = await fetch(waiting, on_turn=lambda: None)
     assert outcome.error is not None
     assert (outcome.error.code, outcome.error.retryable) == ("content_removed", False)
 
