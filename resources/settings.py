@@ -65,7 +65,8 @@ class FetchSettings(BaseModel):
     total_timeout_seconds: float = 45.0
     max_body_bytes: int = 20 * 2**20
     max_redirects: int = 5
-    host_concurrency: int = 4
+    host_concurrency: int = Field(default=4, ge=1)
+    host_delay_seconds: float = Field(default=0.0, ge=0)
     max_crawl_delay_seconds: float = 10.0
     max_retry_after_seconds: float = 300.0
     max_attempts: int = 3

@@ -112,6 +112,7 @@ class Fetcher:
         if not robots.allowed:
             raise ScrapingError("robots_disallowed", f"robots.txt disallows the URL ({robots.rule})")
         host = (url.host, url.port)
+        delay_seconds = max(delay_seconds, self._settings.host_delay_seconds)
         async with self._gates.turn(host, delay_seconds=delay_seconds):
             on_turn()
             try:

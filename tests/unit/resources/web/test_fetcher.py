@@ -482,6 +482,14 @@ async def test_crawl_delay_is_kept_up_to_the_cap(server: WebServer, make_fetcher
     assert 0.3 <= time.monotonic() - started < 3
 
 
+async def test_host_is_asked_no_faster_than_an_operator_wants(server: WebServer, make_fetcher: MakeFetcher) -> None:
+    server.pages |= {"/robots.txt": Page("User-agent: *\nCrawl-delay: 0.01", "text/plain"), "/a": Page("<p>a</p>")}
+    fetcher = make_fetcher(host_delay_seconds=0.1)
+    started = time.monotonic()
+    await asyncio.gather(*(fetcher.fetch(f"{server.url}/a") for _ in range(4)))
+    assert time.monotonic() - started >= 0.3
+
+
 async def test_proxy_of_the_environment_is_not_used(
     server: WebServer, make_fetcher: MakeFetcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

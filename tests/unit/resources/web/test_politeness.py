@@ -83,20 +83,16 @@ async def test_crawl_delay_is_kept_over_processes(make_gates: MakeGates) -> None
     load = Load()
     processes = [make_gates(4) for _ in range(3)]
     await asyncio.gather(*(load.visit(gates, 0.0, delay_seconds=0.1) for gates in processes for _ in range(3)))
-    pauses = [later - sooner for sooner, later in zip(load.starts, load.starts[1:], strict=False)]
-    assert len(pauses) == 8
-    assert min(pauses) > 0.05  # of the server's 100 ms; the rest is when this process looked at its clock
-    assert load.starts[-1] - load.starts[0] > 0.75
+    assert len(load.starts) == 9
+    assert load.starts[-1] - load.starts[0] > 0.6  # 0.8 by the clock of Redis; each on its own would take 0.2
 
 
 async def test_process_with_one_page_is_served_while_another_has_many(make_gates: MakeGates) -> None:
     load, late = Load(), Load()
     busy, modest = make_gates(2), make_gates(2)
-    crowd = [asyncio.create_task(load.visit(busy, 0.01)) for _ in range(600)]
-    await asyncio.sleep(0.1)
-    started = time.monotonic()
-    await late.visit(modest, 0.0)
-    assert time.monotonic() - started < 1.5
+    crowd = [asyncio.create_task(load.visit(busy, 0.01)) for _ in range(3000)]
+    await wait_until(lambda: load.now == 2)
+    await asyncio.wait_for(late.visit(modest, 0.0), 5)
     assert not all(task.done() for task in crowd)
     for task in crowd:
         task.cancel()
