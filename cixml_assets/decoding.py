@@ -10,7 +10,7 @@ from charset_normalizer import from_bytes
 from resources.errors import ChunkingError
 from resources.media_types import JSON, MARKDOWN, PLAIN
 
-META_BYTES = 4096  # HTML asks for the declaration in the first 1,024; pages with long comments put it later
+META_BYTES = 16_384  # HTML asks for the declaration in the first 1,024; pages with long comments put it later
 DETECTION_BYTES = 65_536
 MAX_BAD_SHARE = 0.05  # of characters that could not be decoded: above it the text is not worth an index
 _BOMS = (
@@ -31,6 +31,20 @@ _ALIASES = {
     "x-sjis": "cp932", "sjis": "cp932", "big5": "big5hkscs", "x-x-big5": "big5hkscs", "utf8": "utf-8",
     "unicode-1-1-utf-8": "utf-8", "windows-874": "cp874",
 }  # fmt: skip
+# What detection may answer: what pages are written in. Among all that Python knows, rare kin win by chance.
+_WEB_CHARSETS = [
+    "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp866", "cp874",
+    "iso8859_2", "iso8859_5", "iso8859_6", "iso8859_7", "iso8859_8", "koi8_r", "koi8_u", "mac_cyrillic", "mac_roman",
+    "gb18030", "big5hkscs", "big5", "shift_jis", "cp932", "euc_jp", "cp949", "euc_kr", "johab", "utf_8", "utf_16_le",
+    "utf_16_be",
+]  # fmt: skip
+_TAKE_ANY_BYTES = frozenset({"cp1252", "iso-8859-15", "cp1254"})  # servers call everything that: Apache by default
+_RUNS = re.compile(rb"[\x80-\xff]{3,}")
+MAX_SHARE_IN_RUNS = 0.5  # of bytes beyond ASCII: accents stand alone, other scripts in words
+_TAG = re.compile(rb"<[^>]{0,2000}>")
+_LETTERS_OF_LATIN_2 = re.compile(rb"[A-Za-z\xe0-\xff][\xb1\xb6\xb9\xbb\xbc\xbe]")
+_C1 = re.compile(rb"[\x80-\x9f]")
+_ESCAPES_OF_2022_JP = re.compile(rb"\x1b\$[@B]")
 _STATEFUL = frozenset({"iso-2022-jp", "iso-2022-kr", "hz-gb-2312", "hz", "utf-16", "utf-16le", "utf-16be"})
 
 
@@ -43,13 +57,22 @@ def decode(body: bytes, content_type: str, charset: str | None) -> str:
         if body.startswith(bom):
             return _checked(body.decode(name, "replace"))
     labels = _labels(body, content_type, charset)
+    if _ESCAPES_OF_2022_JP.search(body[:DETECTION_BYTES]):
+        labels.insert(0, "iso-2022-jp")
     # UTF-8 first: text in another charset is practically never valid UTF-8; but the stateful ones look like ASCII.
     is_stateful = any(label in _STATEFUL for label in labels)
     candidates = [*labels, "utf-8"] if is_stateful else ["utf-8", *labels]
+    weak: str | None = None
     for name in candidates:
         text = _strict(body, name)
-        if text is not None:
+        if text is None:
+            continue
+        if name not in _TAKE_ANY_BYTES or not _is_of_another_script(body):
             return _checked(text)
+        weak = weak or text
+    if weak is not None:
+        found = _detected(body)
+        return _checked((found and _strict(body, found)) or weak)
     return _checked(_lenient(body, labels))
 
 
@@ -75,10 +98,31 @@ def _lenient(body: bytes, labels: list[str]) -> str:
     utf_8 = body.decode("utf-8", "replace")
     if utf_8.count("\ufffd") <= 3 + len(utf_8) // 2000:
         return utf_8  # UTF-8 with a broken byte here and there, as cut or mixed pages have
-    best = from_bytes(body[:DETECTION_BYTES]).best()
-    names = [*([best.encoding] if best else []), *labels]
+    found = _detected(body)
+    names = [*([found] if found else []), *labels]
     texts = [text for name in names if (text := _replaced(body, name)) is not None]
     return min([*texts, utf_8], key=lambda text: text.count("\ufffd"))
+
+
+def _is_of_another_script(body: bytes) -> bool:
+    """Say whether bytes that a Western label takes can't be Western text."""
+    sample = body[:DETECTION_BYTES]
+    beyond_ascii = sum(map(len, re.findall(rb"[\x80-\xff]+", sample)))
+    return beyond_ascii > 0 and sum(map(len, _RUNS.findall(sample))) > MAX_SHARE_IN_RUNS * beyond_ascii
+
+
+def _detected(body: bytes) -> str | None:
+    """Guess the charset from a sample without its markup, which is ASCII in any."""
+    guesses = from_bytes(_TAG.sub(b" ", body[:DETECTION_BYTES]), cp_isolation=_WEB_CHARSETS)
+    best = guesses.best()
+    if best is None:
+        return None
+    fit = best.chaos, -best.coherence
+    if any(guess.encoding == "cp1252" and (guess.chaos, -guess.coherence) <= fit for guess in guesses):
+        return "cp1252"  # of those that read as well the one that is written a hundred times as often
+    if best.encoding == "cp1250" and _LETTERS_OF_LATIN_2.search(body) and not _C1.search(body):
+        return "iso8859_2"
+    return str(best.encoding)
 
 
 def _replaced(body: bytes, name: str) -> str | None:

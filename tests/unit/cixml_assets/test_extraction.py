@@ -31,61 +31,6 @@ def news(article: str) -> str:
     return page(f'{menu}<article>{article}</article><ul class="related">{teasers}</ul><footer>Imprint</footer>', meta)
 
 
-@pytest.mark.parametrize(
-    ("body", "charset"),
-    [
-        ("Übergröße".encode(), None),
-        ("Übergröße".encode(), "iso-8859-1"),  # the label is wrong
-        ("Übergröße".encode("cp1252"), "iso-8859-1"),
-        ("Übergröße".encode("cp1252"), "utf-8"),
-        ("Übergröße".encode("utf-16"), None),
-        ("Übergröße".encode("utf-8-sig"), "nonsense-8"),
-        (b"<meta charset=windows-1252>" + "Übergröße".encode("cp1252"), None),
-        (
-            b'<meta http-equiv="Content-Type" content="text/html; charset=ISO-8859-1">' + "Übergröße".encode("cp1252"),
-            None,
-        ),
-    ],
-)
-def test_charset_is_found_and_a_wrong_label_does_no_harm(body: bytes, charset: str | None) -> None:
-    padding = (
-        " Weiterer Text in deutscher Sprache, damit es etwas zu erkennen gibt: Äpfel, Öl, Füße, größer, schön.".encode(
-            "utf-16-le" if body[:2] == b"\xff\xfe" else "utf-8" if b"\xc3\x9c" in body else "cp1252"
-        )
-    )
-    assert "Übergröße" in decode(body + padding, "text/html", charset)
-
-
-@pytest.mark.parametrize(
-    ("text", "charset"),
-    [("日本語の文章です。", "shift_jis"), ("日本語", "iso-2022-jp"), ("한국어", "euc-kr"), ("简体中文", "gb2312")],
-)
-def test_declared_charset_is_used(text: str, charset: str) -> None:
-    assert decode(text.encode(charset), "text/plain", charset) == text
-    assert text in decode(f"<meta charset={charset}>{text}".encode(charset), "text/html", None)
-
-
-def test_broken_byte_here_and_there_is_replaced() -> None:
-    assert decode(("Übergröße " * 500).encode() + b"\xff end", "text/html", "utf-8").endswith("\ufffd end")
-
-
-@pytest.mark.parametrize("body", [bytes(range(256)) * 40, b"\x00\x01\x02\x03" * 500])
-def test_bytes_that_are_no_text_are_refused(body: bytes) -> None:
-    with pytest.raises(ChunkingError) as caught:
-        decode(body, "text/html", None)
-    assert caught.value.code == "encoding_failed"
-
-
-@given(st.binary(max_size=300), st.sampled_from(["utf-8", "euc-kr", "utf-16", "x-unknown", None]))
-def test_any_bytes_give_text_or_an_error(body: bytes, charset: str | None) -> None:
-    try:
-        text = clean_text(decode(body, "text/html", charset))
-    except ChunkingError:
-        return
-    text.encode()
-    assert "\x00" not in text
-
-
 def test_nul_and_lone_surrogates_are_cleaned() -> None:
     assert clean_text("a\x00b\ud800c\r\nd\re\x0b") == "ab\ufffdc\nd\ne"
     assert extract("a\x00b", "text/plain").text == "ab"

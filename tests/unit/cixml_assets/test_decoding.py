@@ -1,0 +1,114 @@
+"""Charsets: named, named wrongly, not named at all."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cixml_assets.decoding import decode
+from cixml_assets.text_layer import clean_text
+from resources.errors import ChunkingError
+
+
+@pytest.mark.parametrize(
+    ("body", "charset"),
+    [
+        ("Übergröße".encode(), None),
+        ("Übergröße".encode(), "iso-8859-1"),  # the label is wrong
+        ("Übergröße".encode("cp1252"), "iso-8859-1"),
+        ("Übergröße".encode("cp1252"), "utf-8"),
+        ("Übergröße".encode("utf-16"), None),
+        ("Übergröße".encode("utf-8-sig"), "nonsense-8"),
+        (b"<meta charset=windows-1252>" + "Übergröße".encode("cp1252"), None),
+        (
+            b'<meta http-equiv="Content-Type" content="text/html; charset=ISO-8859-1">' + "Übergröße".encode("cp1252"),
+            None,
+        ),
+    ],
+)
+def test_charset_is_found_and_a_wrong_label_does_no_harm(body: bytes, charset: str | None) -> None:
+    padding = (
+        " Weiterer Text in deutscher Sprache, damit es etwas zu erkennen gibt: Äpfel, Öl, Füße, größer, schön.".encode(
+            "utf-16-le" if body[:2] == b"\xff\xfe" else "utf-8" if b"\xc3\x9c" in body else "cp1252"
+        )
+    )
+    assert "Übergröße" in decode(body + padding, "text/html", charset)
+
+
+@pytest.mark.parametrize(
+    ("text", "charset"),
+    [("日本語の文章です。", "shift_jis"), ("日本語", "iso-2022-jp"), ("한국어", "euc-kr"), ("简体中文", "gb2312")],
+)
+def test_declared_charset_is_used(text: str, charset: str) -> None:
+    assert decode(text.encode(charset), "text/plain", charset) == text
+    assert text in decode(f"<meta charset={charset}>{text}".encode(charset), "text/html", None)
+
+
+def test_broken_byte_here_and_there_is_replaced() -> None:
+    assert decode(("Übergröße " * 500).encode() + b"\xff end", "text/html", "utf-8").endswith("\ufffd end")
+
+
+@pytest.mark.parametrize("body", [bytes(range(256)) * 40, b"\x00\x01\x02\x03" * 500])
+def test_bytes_that_are_no_text_are_refused(body: bytes) -> None:
+    with pytest.raises(ChunkingError) as caught:
+        decode(body, "text/html", None)
+    assert caught.value.code == "encoding_failed"
+
+
+@given(st.binary(max_size=300), st.sampled_from(["utf-8", "euc-kr", "utf-16", "x-unknown", None]))
+def test_any_bytes_give_text_or_an_error(body: bytes, charset: str | None) -> None:
+    try:
+        text = clean_text(decode(body, "text/html", charset))
+    except ChunkingError:
+        return
+    text.encode()
+    assert "\x00" not in text
+
+
+TEXTS = {
+    "de": "Der Wärmepumpenprüfer fährt über die Brücke und spricht mit den Behörden über große Übungen. ",
+    "fr": "L'été dernier, les élèves ont préparé leur leçon à l'école, où le garçon a reçu un prix élevé. ",
+    "ru": "Документация описывает, как настроить сервер и проверить журнал событий после обновления. ",
+    "uk": "Документація описує, як налаштувати сервер і перевірити журнал подій після оновлення. ",
+    "pl": "Zażółć gęślą jaźń, a następnie sprawdź dziennik zdarzeń po każdej aktualizacji usługi. ",
+    "cs": "Příliš žluťoučký kůň úpěl ďábelské ódy a pak zkontroloval protokol událostí. ",
+    "el": "Η τεκμηρίωση περιγράφει πώς να ρυθμίσετε τον διακομιστή και να ελέγξετε το ημερολόγιο. ",
+    "ar": "تصف الوثائق كيفية إعداد الخادم والتحقق من سجل الأحداث بعد كل تحديث للنظام. ",
+    "he": "התיעוד מתאר כיצד להגדיר את השרת ולבדוק את יומן האירועים לאחר כל עדכון של המערכת. ",
+    "th": "เอกสารอธิบายวิธีตั้งค่าเซิร์ฟเวอร์และตรวจสอบบันทึกเหตุการณ์หลังการอัปเดตทุกครั้ง ",
+    "ja": "この文書は、サーバーの設定方法と、更新後にイベントログを確認する方法を説明します。",
+    "ko": "이 문서는 서버를 설정하는 방법과 업데이트 후 이벤트 로그를 확인하는 방법을 설명합니다. ",
+    "zh": "本文档介绍如何配置服务器以及在每次更新后检查事件日志的方法。",
+    "zh-tw": "本文件介紹如何設定伺服器以及在每次更新後檢查事件記錄的方法。",
+}
+WRITTEN = [
+    ("de", "cp1252"), ("fr", "iso-8859-15"), ("ru", "cp1251"), ("ru", "koi8-r"), ("ru", "cp866"), ("ru", "iso-8859-5"),
+    ("uk", "koi8-u"), ("pl", "cp1250"), ("pl", "iso-8859-2"), ("cs", "cp1250"), ("cs", "iso-8859-2"), ("el", "cp1253"),
+    ("el", "iso-8859-7"), ("ar", "cp1256"), ("ar", "iso-8859-6"), ("he", "cp1255"), ("th", "tis-620"),
+    ("ja", "shift_jis"), ("ja", "euc_jp"), ("ja", "iso-2022-jp"), ("ko", "euc-kr"), ("zh", "gb2312"), ("zh-tw", "big5"),
+]  # fmt: skip
+
+
+def in_charset(language: str, charset: str, meta: str = "") -> bytes:
+    return f"<html><head>{meta}<title>x</title></head><p>{TEXTS[language] * 8}</p></html>".encode(charset)
+
+
+@pytest.mark.parametrize(("language", "charset"), WRITTEN)
+def test_charset_is_named_or_found(language: str, charset: str) -> None:
+    text = TEXTS[language] * 8
+    body = in_charset(language, charset)
+    assert text in decode(body, "text/html", charset)
+    assert text in decode(body, "text/html", None)
+    assert text in decode(body, "text/html", "x-nonsense")
+    assert text in decode(body, "text/html", "utf-8")
+    assert text in decode(in_charset(language, charset, f"<meta charset={charset}>"), "text/html", None)
+    late = f"<!--{'-' * 6000}--><meta charset={charset}>"
+    assert text in decode(in_charset(language, charset, late), "text/html", None)
+
+
+@pytest.mark.parametrize(
+    ("language", "charset"), [(language, charset) for language, charset in WRITTEN if language not in ("pl", "cs")]
+)
+def test_western_label_of_another_script_is_not_believed(language: str, charset: str) -> None:
+    assert TEXTS[language] in decode(in_charset(language, charset), "text/html", "iso-8859-1")
