@@ -33,7 +33,8 @@ class Rule:
     @classmethod
     def parse(cls, pattern: str, *, allows: bool) -> Self:
         is_anchored = pattern.endswith("$")
-        start, *parts = (pattern[:-1] if is_anchored else pattern).split("*")
+        literal = (pattern[:-1] if is_anchored else pattern).replace("$", "%24")
+        start, *parts = literal.split("*")
         end = (parts.pop() if parts else "") if is_anchored else None
         return cls(pattern=pattern, allows=allows, start=start, parts=tuple(parts), end=end)
 
@@ -63,6 +64,8 @@ class RobotsRules:
     def match(self, href: str) -> Rule | None:
         """Return the rule that decides on a URL, None when none speaks of it (so it is allowed)."""
         target = _target(href)
+        if target == "/robots.txt":  # RFC 9309 2.2.2: always allowed
+            return None
         starts_with = target.startswith  # the first look decides most; a large site has a thousand rules
         return next((rule for rule in self.rules if starts_with(rule.start) and rule.matches_rest(target)), None)
 
@@ -149,7 +152,9 @@ def _agent_name(value: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return normalize_escapes(quote(text, safe=_VISIBLE))
+    """Return a path as it is compared (RFC 9309 2.2.2); in a query `:` and `/` are the same escaped or not."""
+    path, mark, query = normalize_escapes(quote(text, safe=_VISIBLE)).partition("?")
+    return path + mark + query.replace("%3A", ":").replace("%2F", "/")
 
 
 def _target(href: str) -> str:
@@ -157,4 +162,4 @@ def _target(href: str) -> str:
     scheme_end = href.find("://")
     path_at = href.find("/", scheme_end + 3) if scheme_end >= 0 else 0
     target = href[path_at:] if path_at >= 0 else "/"
-    return _escaped(target.partition("#")[0]) or "/"
+    return _escaped(target.partition("#")[0]).replace("*", "%2A").replace("$", "%24") or "/"

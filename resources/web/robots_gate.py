@@ -1,7 +1,7 @@
 """What robots.txt says of a URL: the file is fetched once per scheme, host and port, kept, and asked.
 
 RFC 9309 2.3.1: 4xx allows everything, 5xx and an unreachable server refuse everything (retryable here),
-up to five redirects are followed, each through the same guarded client.
+up to five redirects are followed, each through the same guarded client. 429 is no answer but a "later", as 503 is.
 """
 
 from __future__ import annotations

@@ -66,6 +66,18 @@ def test_google_cases_of_lines_that_are_too_long() -> None:
         ("/%7Ejoe", "/~joe", True),
         ("/a%2Fb", "/a/b", False),
         ("*", "/", True),
+        ("/foo/bar?baz=quz", "/foo/bar?baz=quz", True),  # the tables of RFC 9309 2.2.2 and 2.2.3
+        ("/foo/bar?baz=https://foo.bar", "/foo/bar?baz=https%3A%2F%2Ffoo.bar", True),
+        ("/foo/bar?baz=https%3a%2f%2ffoo.bar", "/foo/bar?baz=https://foo.bar", True),
+        ("/foo/bar/ツ", "/foo/bar/%E3%83%84", True),
+        ("/foo/bar/%e3%83%84", "/foo/bar/%E3%83%84", True),
+        ("/foo/bar/%62%61%7A", "/foo/bar/baz", True),
+        ("/path/file-with-a-%2A.html", "/path/file-with-a-*.html", True),
+        ("/path/foo-%24", "/path/foo-$", True),
+        ("/path/foo-%24", "/path/foo-", False),
+        ("/a$b", "/a$b/c", True),
+        ("/", "/robots.txt", False),
+        ("/*http://", "/go?to=http://example.org/", True),
     ],
 )
 def test_pattern(pattern: str, path: str, *, matches: bool) -> None:
