@@ -44,6 +44,12 @@ MAX_SHARE_IN_RUNS = 0.5  # of bytes beyond ASCII: accents stand alone, other scr
 _TAG = re.compile(rb"<[^>]{0,2000}>")
 _LETTERS_OF_LATIN_2 = re.compile(rb"[A-Za-z\xe0-\xff][\xb1\xb6\xb9\xbb\xbc\xbe]")
 _C1 = re.compile(rb"[\x80-\x9f]")
+_LANGUAGE = re.compile(rb"<html[^>]{0,300}?\blang\s*=\s*[\"']?([a-z]{2})\b", re.IGNORECASE)
+# Latin letters that no byte tells from Western ones: what the page says of its language decides.
+_OF_LANGUAGES = dict.fromkeys((b"cs", b"sk", b"pl", b"hu", b"hr", b"sl", b"bs", b"ro", b"sq"), "cp1250") | {
+    b"tr": "cp1254", b"az": "cp1254", b"lt": "cp1257", b"lv": "cp1257",
+}  # fmt: skip
+_LATIN = frozenset({"cp1250", "cp1252", "cp1254", "cp1257", "iso8859_2", "mac_roman"})
 _ESCAPES_OF_2022_JP = re.compile(rb"\x1b\$[@B]")
 _STATEFUL = frozenset({"iso-2022-jp", "iso-2022-kr", "hz-gb-2312", "hz", "utf-16", "utf-16le", "utf-16be"})
 
@@ -67,7 +73,7 @@ def decode(body: bytes, content_type: str, charset: str | None) -> str:
         text = _strict(body, name)
         if text is None:
             continue
-        if name not in _TAKE_ANY_BYTES or not _is_of_another_script(body):
+        if name not in _TAKE_ANY_BYTES or not _is_doubtful(body, name):
             return _checked(text)
         weak = weak or text
     if weak is not None:
@@ -104,6 +110,10 @@ def _lenient(body: bytes, labels: list[str]) -> str:
     return min([*texts, utf_8], key=lambda text: text.count("\ufffd"))
 
 
+def _is_doubtful(body: bytes, name: str) -> bool:
+    return _is_of_another_script(body) or _latin_of_language(body) not in (None, name)
+
+
 def _is_of_another_script(body: bytes) -> bool:
     """Say whether bytes that a Western label takes can't be Western text."""
     sample = body[:DETECTION_BYTES]
@@ -117,12 +127,21 @@ def _detected(body: bytes) -> str | None:
     best = guesses.best()
     if best is None:
         return None
-    fit = best.chaos, -best.coherence
-    if any(guess.encoding == "cp1252" and (guess.chaos, -guess.coherence) <= fit for guess in guesses):
-        return "cp1252"  # of those that read as well the one that is written a hundred times as often
-    if best.encoding == "cp1250" and _LETTERS_OF_LATIN_2.search(body) and not _C1.search(body):
+    name = str(best.encoding)
+    if name in _LATIN and (of_language := _latin_of_language(body)):
+        name = of_language
+    else:
+        fit = best.chaos, -best.coherence
+        if any(guess.encoding == "cp1252" and (guess.chaos, -guess.coherence) <= fit for guess in guesses):
+            name = "cp1252"  # of those that read as well the one that is written a hundred times as often
+    if name == "cp1250" and _LETTERS_OF_LATIN_2.search(body) and not _C1.search(body):
         return "iso8859_2"
-    return str(best.encoding)
+    return name
+
+
+def _latin_of_language(body: bytes) -> str | None:
+    match = _LANGUAGE.search(body[:META_BYTES])
+    return _OF_LANGUAGES.get(match[1].lower()) if match else None
 
 
 def _replaced(body: bytes, name: str) -> str | None:

@@ -73,6 +73,8 @@ TEXTS = {
     "uk": "Документація описує, як налаштувати сервер і перевірити журнал подій після оновлення. ",
     "pl": "Zażółć gęślą jaźń, a następnie sprawdź dziennik zdarzeń po każdej aktualizacji usługi. ",
     "cs": "Příliš žluťoučký kůň úpěl ďábelské ódy a pak zkontroloval protokol událostí. ",
+    "hu": "Árvíztűrő tükörfúrógép ellenőrzi a napló bejegyzéseit minden frissítés után a kiszolgálón. ",
+    "tr": "Belgeler, sunucunun nasıl yapılandırılacağını ve günlüğün nasıl kontrol edileceğini açıklıyor. ",
     "el": "Η τεκμηρίωση περιγράφει πώς να ρυθμίσετε τον διακομιστή και να ελέγξετε το ημερολόγιο. ",
     "ar": "تصف الوثائق كيفية إعداد الخادم والتحقق من سجل الأحداث بعد كل تحديث للنظام. ",
     "he": "התיעוד מתאר כיצד להגדיר את השרת ולבדוק את יומן האירועים לאחר כל עדכון של המערכת. ",
@@ -112,3 +114,21 @@ def test_charset_is_named_or_found(language: str, charset: str) -> None:
 )
 def test_western_label_of_another_script_is_not_believed(language: str, charset: str) -> None:
     assert TEXTS[language] in decode(in_charset(language, charset), "text/html", "iso-8859-1")
+
+
+@pytest.mark.parametrize(
+    ("language", "charset"),
+    [
+        ("hu", "cp1250"),
+        ("hu", "iso-8859-2"),
+        ("tr", "cp1254"),
+        ("pl", "cp1250"),
+        ("pl", "iso-8859-2"),
+        ("cs", "cp1250"),
+    ],
+)
+@pytest.mark.parametrize("label", [None, "iso-8859-1", "utf-8"])
+def test_language_of_the_page_tells_latin_charsets_apart(language: str, charset: str, label: str | None) -> None:
+    body = in_charset(language, charset).replace(b"<html>", b"<html lang='" + language.encode() + b"'>")
+    assert TEXTS[language] in decode(body, "text/html", label)
+    assert TEXTS[language] in decode(body, "text/html", charset)
