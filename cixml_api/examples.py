@@ -32,6 +32,17 @@ JOB_REQUEST: list[JsonValue] = [
     },
     {
         "corpus": "product-docs",
+        "urls": ["https://docs.example.com/"],
+        "crawl": {
+            "mode": "links",
+            "max_depth": 3,
+            "max_pages": 500,
+            "include": ["/docs/**"],
+            "exclude": ["**/changelog/**"],
+        },
+    },
+    {
+        "corpus": "product-docs",
         "documents": [{"external_id": "T-4711", "markdown": "# Rotate a key\n\nFirst, ...", "title": "Rotate a key"}],
     },
 ]
@@ -129,6 +140,16 @@ JOB: list[JsonValue] = [
             "embedding_tokens": 391022,
             "cached_tokens": 120400,
         },
+        "crawl": {
+            "mode": "links",
+            "max_depth": 3,
+            "max_pages": 500,
+            "include": ["/docs/**"],
+            "exclude": ["**/changelog/**"],
+            "same_host": True,
+            "pages_found": 52,
+            "pages_left_out": 0,
+        },
         "links": {
             "self": f"/v1/jobs/{_JOB_ID}",
             "items": f"/v1/jobs/{_JOB_ID}/items",
@@ -164,6 +185,9 @@ _ITEM: dict[str, JsonValue] = {
         "detail": "503 from origin after 3 tries",
     },
     "duplicate_of": None,
+    "kind": "page",
+    "depth": 1,
+    "parent_item_id": "item_0193a5c27e5c7a11b0c2d3e4f5061727",
     "created_at": _TIME,
     "started_at": _TIME,
     "finished_at": _TIME,

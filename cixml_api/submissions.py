@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from fastapi import Request, Response
 from psycopg import AsyncConnection
@@ -35,8 +36,9 @@ async def submit(
     makes_corpus: bool = False,
     idempotency_key: str | None = None,
     body: BaseModel,
+    crawl: dict[str, Any] | None = None,
 ) -> Response:
-    """Insert the job and answer 202 with it. `body` is what the Idempotency-Key stands for.
+    """Insert the job and answer 202 with it. `body` is what the Idempotency-Key stands for; `crawl` are rules.
 
     Raises NotFoundError for a corpus that is not there, and that `makes_corpus` does not make.
     """
@@ -45,8 +47,10 @@ async def submit(
     async with caller_transaction(services.pool, caller.caller_id) as connection:
         if kept := await idempotency.replay(connection, keyed):
             return kept
-        inserted = await _insert(connection, services, caller, key, items, makes_corpus, request.state.traceparent)
-        summary = _new_summary(inserted, caller, corpus, items)
+        inserted = await _insert(
+            connection, services, caller, key, items, makes_corpus, request.state.traceparent, crawl
+        )
+        summary = _new_summary(inserted, caller, corpus, items, crawl)
         answer = views.answer(views.job(summary), status=202, headers=views.started(inserted.id))
         await idempotency.keep(connection, keyed, answer)
         fail_points.reach(fail_points.JOB_INSERTED)
@@ -79,6 +83,7 @@ async def _insert(
     items: Sequence[NewItem],
     makes_corpus: bool,
     traceparent: str,
+    crawl: dict[str, Any] | None,
 ) -> InsertedJob:
     makes_corpus = makes_corpus and corpus.owner == caller.caller_id
     pages = len({item.url_key for item in items})
@@ -87,7 +92,9 @@ async def _insert(
     await ensure_caller(connection, caller)
     if makes_corpus:
         made = await ensure_corpus(connection, caller_id=caller.caller_id, name=corpus.name, index=services.new_index)
-    job = await submit_job(connection, caller_id=caller.caller_id, corpus=corpus, items=items, traceparent=traceparent)
+    job = await submit_job(
+        connection, caller_id=caller.caller_id, corpus=corpus, items=items, traceparent=traceparent, crawl=crawl
+    )
     if made and made[0].rowcount != made[1].rowcount:
         model = services.settings.embedding_model
         raise ConfigurationError(f"the model {model} is not in the database: run 'cixml migrate'")
@@ -98,7 +105,9 @@ async def _insert(
     return job
 
 
-def _new_summary(inserted: InsertedJob, caller: CallerContext, corpus: str, items: Sequence[NewItem]) -> JobSummary:
+def _new_summary(
+    inserted: InsertedJob, caller: CallerContext, corpus: str, items: Sequence[NewItem], crawl: dict[str, Any] | None
+) -> JobSummary:
     queued = len({item.url_key for item in items})
     return JobSummary(
         id=inserted.id,
@@ -121,5 +130,7 @@ def _new_summary(inserted: InsertedJob, caller: CallerContext, corpus: str, item
         skipped=len(items) - queued,
         failed=0,
         cancelled=0,
+        crawl=crawl,
+        pages_found=len({item.url_key for item in items if item.url and item.kind == "page"}) if crawl else 0,
         bytes=sum(len(item.pushed.body) for item in items if item.pushed),
     )

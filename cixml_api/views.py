@@ -79,8 +79,16 @@ def job(row: JobSummary, outlook: JobOutlook | None = None) -> schemas.Job:
             embedding_tokens=row.embedding_tokens,
             cached_tokens=row.cached_tokens,
         ),
+        crawl=_crawl(row),
         links=_links(row.id),
     )
+
+
+def _crawl(row: JobSummary) -> schemas.Crawl | None:
+    if row.crawl is None:
+        return None
+    rules = {name: value for name, value in row.crawl.items() if name in schemas.CrawlRequest.model_fields}
+    return schemas.Crawl(**rules, pages_found=row.pages_found, pages_left_out=row.pages_left_out)
 
 
 def _queue(outlook: JobOutlook | None) -> schemas.QueuePlace | None:
@@ -125,6 +133,9 @@ def _item(row: JobItem) -> dict[str, Any]:
         "document_id": public_id(Prefix.DOCUMENT, row.document_id) if row.document_id else None,
         "error": _error(row.error, failed_stage=row.failed_stage, http_status=row.http_status, attempts=row.attempts),
         "duplicate_of": public_id(Prefix.ITEM, row.duplicate_of) if row.duplicate_of else None,
+        "kind": row.kind,
+        "depth": row.depth,
+        "parent_item_id": public_id(Prefix.ITEM, row.parent_item_id) if row.parent_item_id else None,
         "created_at": row.created_at,
         "started_at": row.started_at,
         "finished_at": row.finished_at,

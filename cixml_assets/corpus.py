@@ -39,10 +39,12 @@ class RefreshConfig(dg.Config):
     io_manager_key="page_io_manager",
     code_version="1",
 )
-def raw_pages(config: RefreshConfig, work: WorkResource, fetch: FetchResource) -> dg.MaterializeResult[Any]:
+def raw_pages(
+    config: RefreshConfig, work: WorkResource, fetch: FetchResource, extractor: ExtractorResource
+) -> dg.MaterializeResult[Any]:
     """The fetched bytes of each page, once per content: robots, politeness, conditional requests and limits obeyed."""
     lease = work.of_run.ingest(refresh_all=config.refresh == "all")
-    return dg.MaterializeResult(value=fetch.stream(lease) if lease is not None else None)
+    return dg.MaterializeResult(value=fetch.stream(lease, extractor.links) if lease is not None else None)
 
 
 @dg.asset(

@@ -17,7 +17,7 @@ from resources.orchestration.streams import ChunkOutcome, ChunkStream, PageToChu
 from resources.postgres.batches import IndexVersion
 from resources.postgres.chunks import ChunkedVersion
 from resources.postgres.pages import VersionBody
-from resources.types import ExtractedDocument
+from resources.types import ExtractedDocument, PageLinks
 
 EXTRACTION_TRIES = 2
 """A worker killed by a page may have been killed by its neighbour's memory: the page gets one more try."""
@@ -31,6 +31,10 @@ class ExtractorResource(dg.ConfigurableResource[Any]):
         stream = ChunkStream(lease=lease, index=index, outcomes=())
         stream.outcomes = _outcomes(stream, pages)
         return stream
+
+    async def links(self, *, kind: str, body: bytes, content_type: str, charset: str | None, url: str) -> PageLinks:
+        """Return what a page or a sitemap names."""
+        return await _client().links(kind=kind, body=body, content_type=content_type, charset=charset, url=url)
 
 
 def _outcomes(stream: ChunkStream, pages: Iterable[PageToChunk]) -> Iterator[ChunkOutcome]:

@@ -24,6 +24,7 @@ import orjson
 from tokenizers import Tokenizer
 
 from cixml_assets.chunking import chunk_text
+from cixml_assets.decoding import decode
 from cixml_assets.extraction import extract, read_page
 from cixml_assets.extractor_protocol import (
     ACCEPTED,
@@ -32,12 +33,15 @@ from cixml_assets.extractor_protocol import (
     document_answer,
     error_answer,
     frame,
+    links_answer,
     socket_path,
 )
+from cixml_assets.links import HTML_TYPES, read_links
+from cixml_assets.sitemaps import read_sitemap
 from resources.embedding.tokenizer import load_tokenizer
 from resources.errors import ChunkingError, CixmlError, ConfigurationError
 from resources.settings import ExtractorSettings, Settings
-from resources.types import Chunking, ExtractedDocument, TextLayer
+from resources.types import Chunking, ExtractedDocument, PageLinks, TextLayer
 
 log = logging.getLogger("cixml.extractor")
 
@@ -70,6 +74,15 @@ def extract_document(header: dict[str, Any], body: bytes) -> ExtractedDocument:
         extractor=layer.extractor,
         chunks=chunks,
     )
+
+
+def find_links(header: dict[str, Any], body: bytes) -> PageLinks:
+    """Return what the page or sitemap of one request names. Raises ChunkingError."""
+    if header["kind"] == "sitemap":
+        return read_sitemap(body, header["url"])
+    if header["content_type"] not in HTML_TYPES:
+        return PageLinks()
+    return read_links(decode(body, header["content_type"], header["charset"]), header["url"])
 
 
 @lru_cache(maxsize=4)
@@ -117,6 +130,8 @@ class Worker:
 
 def _answer(header: dict[str, Any], body: bytes) -> bytes:
     try:
+        if header["operation"] == "links":
+            return links_answer(find_links(header, body))
         return document_answer(extract_document(header, body))
     except MemoryError:
         return error_answer(ChunkingError("extraction_failed", "the page needs more memory than extraction may use"))

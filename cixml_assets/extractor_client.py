@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
-from cixml_assets.extractor_protocol import ACCEPTED, HEAD, frame, read_answer
+from cixml_assets.extractor_protocol import ACCEPTED, HEAD, frame, read_answer, read_links
 from resources.errors import ChunkingError, ExtractorUnavailableError
-from resources.types import Chunking, ExtractedDocument, TextLayer
+from resources.types import Chunking, ExtractedDocument, PageLinks, TextLayer
 
 MAX_CONNECTIONS = 8  # at once; pages wait here rather than in the socket's backlog
 ANSWER_TIMEOUT_SECONDS = 300.0  # waiting for a free worker included; the worker's own limits end a page long before
@@ -56,6 +56,12 @@ class ExtractorClient:
         request = {"operation": "cut", "layer": facts, **_cutting(tokenizer_path, chunking, max_chunks)}
         header, answered = await self._ask(request, text.encode())
         return read_answer(header, answered)
+
+    async def links(self, *, kind: str, body: bytes, content_type: str, charset: str | None, url: str) -> PageLinks:
+        """Return what a page or a sitemap (`kind`) names. Raises as `extract` does, without ConfigurationError."""
+        request = {"operation": "links", "kind": kind, "content_type": content_type, "charset": charset, "url": url}
+        header, _ = await self._ask(request, body)
+        return read_links(header)
 
     async def ping(self) -> None:
         """Return when a worker answers. Raises ExtractorUnavailableError."""

@@ -7,6 +7,7 @@ a killed worker (end of file after the byte) from an extractor that is not there
 from __future__ import annotations
 
 import struct
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import orjson
 
 from resources.errors import ChunkingError, CixmlError, ConfigurationError
 from resources.settings import Settings
-from resources.types import ExtractedDocument, TextChunk
+from resources.types import ExtractedDocument, PageLinks, TextChunk
 
 ACCEPTED = b"\x01"
 HEAD = struct.Struct("!IQ")  # bytes of the header, bytes of the body
@@ -52,6 +53,10 @@ def document_answer(document: ExtractedDocument) -> bytes:
     return frame({"document": header}, document.text.encode())
 
 
+def links_answer(links: PageLinks) -> bytes:
+    return frame({"links": asdict(links)})
+
+
 def error_answer(error: CixmlError) -> bytes:
     kind = "configuration" if isinstance(error, ConfigurationError) else "chunking"
     return frame({"error": {"kind": kind, **error.as_record()}})
@@ -68,6 +73,13 @@ def read_answer(header: dict[str, Any], body: bytes) -> ExtractedDocument:
         for ordinal, (start, end, tokens, heading) in enumerate(fields.pop("chunks"))
     ]
     return ExtractedDocument(text=text, chunks=chunks, **fields)
+
+
+def read_links(header: dict[str, Any]) -> PageLinks:
+    """Return the links of an answer, or raise the error it holds."""
+    if "error" in header:
+        raise _error(header["error"])
+    return PageLinks(**header["links"])
 
 
 def _error(record: dict[str, Any]) -> CixmlError:

@@ -182,6 +182,16 @@ class ExtractedDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PageLinks:
+    """What a page or a sitemap names, as absolute URLs in their order: pages, sitemaps, and its own better address."""
+
+    pages: list[str] = field(default_factory=list)
+    sitemaps: list[str] = field(default_factory=list)
+    canonical: str | None = None
+    is_noindex: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRow:
     """The mirror row of one entry of models.toml, with the relation that holds its vectors."""
 

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, TypeAdapter
 
 from cixml_api import schemas, views
 from cixml_api.bodies import body_of
+from cixml_api.crawls import rules_of, with_sitemaps
 from cixml_api.dependencies import AnyServices, Caller
 from cixml_api.errors import RANGE, URL, VALUE, FieldProblem, InvalidFieldsError
 from cixml_api.filters import Moment, Several, plain, several
@@ -63,13 +64,19 @@ async def create_job(
 
     A URL that occurs again in the same job is `skipped`. For `documents` nothing is fetched: the same text under the
     same external id again is `unchanged`, another one replaces it. `Location` is the job's address.
+
+    With `crawl` the job finds more pages: what its pages or sitemaps name and its rules let pass becomes an item, too,
+    and the job ends with the last of all. Each page is asked for politely and as its robots.txt says. A found page that
+    robots.txt disallows, that asks not to be indexed, or that names another one as its canonical address is `skipped`.
     """
+    items = with_sitemaps(body.crawl, _read_items(body, services.settings.api.max_urls_per_job))
     return await submit(
         request,
         caller,
         services,
         corpus=body.corpus,
-        items=_read_items(body, services.settings.api.max_urls_per_job),
+        items=items,
+        crawl=rules_of(body.crawl, items),
         makes_corpus=body.create_corpus,
         idempotency_key=idempotency_key,
         body=body,
@@ -104,6 +111,12 @@ def _read_items(body: schemas.JobRequest, most: int) -> list[NewItem]:
                 metadata=entry.metadata if entry else None,
             )
         )
+    if body.crawl is not None and body.crawl.mode != "none":
+        if not body.urls:
+            wrong.append(FieldProblem(pointer="/urls", number=RANGE, detail="a crawl begins with at least one URL"))
+        elif len(body.urls) > body.crawl.max_pages:
+            detail = f"the URLs of the request count, too: give at least {len(body.urls)}"
+            wrong.append(FieldProblem(pointer="/crawl/max_pages", number=RANGE, detail=detail))
     if wrong:
         raise InvalidFieldsError(wrong)
     return items + [item_of(document) for document in body.documents]

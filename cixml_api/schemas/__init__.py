@@ -30,6 +30,7 @@ from cixml_api.schemas.corpora import (
     IndexVersion,
     Role,
 )
+from cixml_api.schemas.crawls import Crawl, CrawlRequest
 from cixml_api.schemas.deletions import DeletionCount, DeletionRequest, DocumentFilter, Receipt, Removed
 from cixml_api.schemas.documents import (
     CLEANED,
@@ -97,6 +98,8 @@ __all__ = [
     "CorpusList",
     "CorpusPatch",
     "CorpusRequest",
+    "Crawl",
+    "CrawlRequest",
     "DeletionCount",
     "DeletionRequest",
     "Document",

@@ -19,6 +19,7 @@ from cixml_api.schemas.common import (
     RobotsVerdict,
     StoredMetadata,
 )
+from cixml_api.schemas.crawls import Crawl, CrawlRequest
 from cixml_api.schemas.documents import PushedDocument
 from resources.types import BatchState, ItemStatus, JobStatus, Stage
 
@@ -53,6 +54,7 @@ class JobRequest(Request):
     documents: list[PushedDocument] = Field(
         default=[], fail_fast=True, description="texts that are not fetched; no external id twice"
     )
+    crawl: CrawlRequest | None = Field(default=None, description="find more pages, beginning with `urls`")
 
 
 class RetryRequest(Request):
@@ -161,6 +163,7 @@ class Job(Answer):
     waiting: list[Waiting] = Field(description="told by `GET /v1/jobs/{id}` alone")
     runs: list[Run] = Field(description="the last 20; told by `GET /v1/jobs/{id}` alone")
     usage: Usage
+    crawl: Crawl | None = Field(description="of a job that finds pages by itself; its items grow in number meanwhile")
     links: JobLinks
 
 
@@ -220,7 +223,12 @@ class Item(Answer):
     chunks: ChunkCounts
     document_id: str | None
     error: ErrorRecord | None
-    duplicate_of: str | None
+    duplicate_of: str | None = Field(
+        description="the item of the same URL, or of the page that is this one's canonical address or has its text"
+    )
+    kind: Literal["page", "sitemap"] = Field(description="a sitemap is read for URLs and makes no document")
+    depth: int | None = Field(description="of a crawl: links from a URL of the request")
+    parent_item_id: str | None = Field(description="of a crawl: the item that named this URL first")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

@@ -12,7 +12,7 @@ import dagster as dg
 from resources.errors import InvalidUrlError, ScrapingError
 from resources.orchestration.lease import Lease, observe
 from resources.orchestration.runtime import runtime
-from resources.orchestration.streams import FetchOutcome, FetchStream
+from resources.orchestration.streams import FetchOutcome, FetchStream, LinkReader
 from resources.postgres import corpus_lock, pages, pushes
 from resources.postgres.items import ItemEnd
 from resources.postgres.pages import FetchItem
@@ -24,8 +24,8 @@ FETCHES_AT_ONCE = 16
 class FetchResource(dg.ConfigurableResource[Any]):
     """Turns the items of a lease into fetched pages. An item's error is its own: it never fails its batch."""
 
-    def stream(self, lease: Lease) -> FetchStream:
-        """Return the outcomes of all items of the batch that have no bytes yet."""
+    def stream(self, lease: Lease, reader: LinkReader | None = None) -> FetchStream:
+        """Return the outcomes of all items of the batch that have no bytes yet; `reader` is for those of a crawl."""
         _settle_pushes(lease)
         with lease.reading() as connection:
             items = pages.fetch_items(connection, batch_id=lease.batch.batch_id)
@@ -43,7 +43,7 @@ class FetchResource(dg.ConfigurableResource[Any]):
         outcomes: Iterator[FetchOutcome] = iter(())
         if items:
             outcomes = runtime().loop.map(source, fetch, width=FETCHES_AT_ONCE, wanted=is_wanted)
-        return FetchStream(lease=lease, items=items, outcomes=outcomes, stopped=stopped)
+        return FetchStream(lease=lease, items=items, outcomes=outcomes, stopped=stopped, reader=reader)
 
 
 def _settle_pushes(lease: Lease) -> None:
@@ -72,6 +72,7 @@ async def _fetch(item: FetchItem, *, on_turn: Callable[[], None]) -> FetchOutcom
             last_modified=item.last_modified,
             validated_url=item.validated_url,
             on_turn=on_turn,
+            is_sitemap=item.is_sitemap,
         )
     except ScrapingError as error:
         return FetchOutcome(item=item, error=error)

@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 
 from resources import fail_points
 from resources.errors import HostPausedError
-from resources.orchestration import draining
+from resources.orchestration import crawling, draining
 from resources.orchestration.fetch_retries import host_pause, retry_delay
 from resources.orchestration.lease import STOPPING, observe
 from resources.orchestration.streams import FetchOutcome, FetchStream, PageToChunk
@@ -41,12 +41,13 @@ class PageIOManager(dg.ConfigurableIOManager):
             for group in _groups(obj):
                 counts.update(_store(obj, group, settings))
                 _yield_turn(obj, time.monotonic() - started, settings)
-            _release_unstarted(obj, counts)
+            counts["released"] += _release_unstarted(obj)
         context.add_output_metadata(
             {
                 "pages_fetched": counts["fetched"],
                 "pages_unchanged": counts["unchanged"],
                 "pages_failed": counts["failed"],
+                "pages_skipped": counts["skipped"] + counts["duplicate"],
                 "pages_retried": counts["retried"],
                 "pages_released": counts["released"],
                 "bytes": counts["bytes"],
@@ -96,41 +97,47 @@ def _groups(stream: FetchStream) -> Iterator[list[FetchOutcome]]:
 
 def _store(stream: FetchStream, group: Sequence[FetchOutcome], settings: Settings) -> Counter[str]:
     """Write one group in one fenced transaction and return what was counted."""
-    counts: Counter[str] = Counter()
-    new, ends, retries, pauses = [], [], [], []
+    group = crawling.read(stream, group)
+    kinds = [_kind(outcome, settings) for outcome in group]
+    of = {kind: [outcome for outcome, each in zip(group, kinds, strict=True) if each == kind] for kind in set(kinds)}
+    new = [(outcome.item, outcome.page) for outcome in of.get("fetched", ()) if outcome.page is not None]
+    ends = [*of.get("unchanged", ()), *of.get("failed", ()), *of.get("skipped", ())]
+    others = [*of.get("retried", ()), *of.get("released", ()), *of.get("duplicate", ())]
     for outcome in group:
-        delay = _delay(outcome, settings)
-        kind = "retried" if delay is not None else _kind(outcome)
-        counts[kind] += 1
-        if kind == "fetched" and outcome.page is not None:
-            new.append((outcome.item, outcome.page))
-            counts["bytes"] += len(outcome.page.body or b"")
-        elif delay is not None:
-            retries.append((outcome, delay))
-        else:
-            ends.append(outcome)
-        pauses += _pause(outcome, settings)
         metrics.fetch.labels(_label(outcome)).inc()
     with stream.lease.transaction() as connection:
         corpus_lock.share(connection, corpus_id=stream.lease.batch.corpus_id)
         pages.store_pages(connection, new)
-        for outcome in ends:
+        for outcome in of.get("unchanged", ()):
             _touch(outcome, connection)
-        pages.hold_hosts(connection, pauses)
-        stream.lease.lock_jobs(
-            connection, [outcome.item.item_id for outcome in (*ends, *(outcome for outcome, _ in retries))]
-        )
-        ended = stream.lease.end_items(connection, [_end(outcome) for outcome in ends])
-        for outcome, delay in retries:
-            ended += _retry(stream, outcome, delay, connection)
+        pages.hold_hosts(connection, [pause for outcome in group for pause in _pause(outcome, settings)])
+        found = crawling.naming(group)
+        stream.lease.lock_jobs(connection, [outcome.item.item_id for outcome in (*ends, *others, *found)])
+        crawling.add_found(connection, found, queued_pages=settings.limits.queued_pages)
+        ended = stream.lease.end_items(connection, [crawling.end_of(outcome) or _end(outcome) for outcome in ends])
+        for outcome in of.get("duplicate", ()):
+            ended += crawling.end_duplicate(stream.lease, connection, outcome)
+        for outcome in of.get("released", ()):
+            ended += crawling.release(stream.lease, connection, outcome)
+        for outcome in of.get("retried", ()):
+            ended += _retry(stream, outcome, _delay(outcome, settings), connection)
         fail_points.reach(fail_points.PAGES_STORED)
     observe(ended)
-    return counts
+    return Counter(kinds) + Counter(bytes=sum(len(page.body or b"") for _, page in new))
 
 
-def _kind(outcome: FetchOutcome) -> str:
+def _kind(outcome: FetchOutcome, settings: Settings) -> str:
+    """Return what becomes of an outcome; the kinds are counted."""
+    if _delay(outcome, settings) is not None:
+        return "retried"
+    if outcome.finding is not None and outcome.finding.interruption is not None:
+        return "released"
+    if crawling.end_of(outcome) is not None:
+        return "skipped"
     if outcome.error is not None:
         return "failed"
+    if outcome.finding is not None and outcome.finding.canonical is not None:
+        return "duplicate"
     page = outcome.page
     assert page is not None
     is_same = page.is_unchanged or (page.body is not None and pages.sha256(page.body) == outcome.item.body_sha256)
@@ -181,9 +188,10 @@ def _pause(outcome: FetchOutcome, settings: Settings) -> list[HostPause]:
 
 
 def _retry(
-    stream: FetchStream, outcome: FetchOutcome, delay: float, connection: Connection[TupleRow]
+    stream: FetchStream, outcome: FetchOutcome, delay: float | None, connection: Connection[TupleRow]
 ) -> list[EndedItem]:
     assert outcome.error is not None
+    assert delay is not None
     was_asked = not isinstance(outcome.error, HostPausedError)
     return stream.lease.release(
         connection, [outcome.item.item_id], delay_seconds=delay, reason=outcome.error.code, counts_attempt=was_asked
@@ -202,11 +210,12 @@ def _yield_turn(stream: FetchStream, seconds: float, settings: Settings) -> None
         stream.stop()
 
 
-def _release_unstarted(stream: FetchStream, counts: Counter[str]) -> None:
+def _release_unstarted(stream: FetchStream) -> int:
+    """Give back what was not started, and return how many items that are."""
     unstarted = stream.unstarted
-    counts["released"] = len(unstarted)
     if unstarted:
         with stream.lease.transaction() as connection:
             reason = STOPPING if draining.is_time_to_give_back() else "turn_over"
             ended = stream.lease.release(connection, unstarted, reason=reason)
         observe(ended)
+    return len(unstarted)

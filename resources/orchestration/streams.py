@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
+from typing import Protocol
 from uuid import UUID
 
 import numpy as np
@@ -22,8 +23,35 @@ from resources.orchestration.vector_plan import VectorPlan
 from resources.postgres import chunks, corpus_lock, promotions
 from resources.postgres.batches import IndexVersion
 from resources.postgres.chunks import BatchChunk, ChunkedVersion
+from resources.postgres.crawls import FoundItem
 from resources.postgres.pages import FetchItem, VersionBody, VersionToChunk
-from resources.types import FetchedPage
+from resources.types import FetchedPage, PageLinks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a crawl reads in one of its pages: what to go on to, and why the page itself is left out, if it is.
+
+    `interruption`: the extractor was away, the page is to be read another time.
+    """
+
+    found: Sequence[FoundItem] = ()
+    canonical: FoundItem | None = None
+    left_out: ScrapingError | None = None
+    interruption: ExtractorUnavailableError | None = None
+
+    @property
+    def names(self) -> list[FoundItem]:
+        """Return all that is to become an item, the page's own address first."""
+        return [*([self.canonical] if self.canonical else []), *self.found]
+
+
+class LinkReader(Protocol):
+    """Reads what a page or a sitemap names. Raises ChunkingError or ExtractorUnavailableError."""
+
+    async def __call__(
+        self, *, kind: str, body: bytes, content_type: str, charset: str | None, url: str
+    ) -> PageLinks: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +61,7 @@ class FetchOutcome:
     item: FetchItem
     page: FetchedPage | None = None
     error: ScrapingError | None = None
+    finding: Finding | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +95,17 @@ class FetchStream:
     """The outcomes of a batch's fetches. After `stop()` no further item is started; `unstarted` says which were not."""
 
     def __init__(
-        self, *, lease: Lease, items: Sequence[FetchItem], outcomes: Iterable[FetchOutcome], stopped: Event
+        self,
+        *,
+        lease: Lease,
+        items: Sequence[FetchItem],
+        outcomes: Iterable[FetchOutcome],
+        stopped: Event,
+        reader: LinkReader | None = None,
     ) -> None:
+        """Without a `reader` nothing is looked for in pages of a crawl."""
         self.lease = lease
+        self.reader = reader
         self._items = items
         self._outcomes = outcomes
         self._stopped = stopped

@@ -35,6 +35,7 @@ class ItemEnd:
     robots: dict[str, object] | None = None
     fetched_at: datetime | None = None
     document_id: UUID | None = None
+    duplicate_of: UUID | None = None
     chunks_added: int = 0
     chunks_kept: int = 0
     chunks_removed: int = 0
@@ -124,6 +125,6 @@ def end_cancelled(
 
 def _plain(item: ItemEnd) -> dict[str, Any]:
     record = asdict(item)
-    for name in ("item_id", "document_id", "fetched_at"):
+    for name in ("item_id", "document_id", "duplicate_of", "fetched_at"):
         record[name] = None if record[name] is None else str(record[name])
     return record

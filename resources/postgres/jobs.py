@@ -45,6 +45,9 @@ class JobSummary:
     chunks: int = 0
     embedding_tokens: int = 0
     cached_tokens: int = 0
+    crawl: dict[str, Any] | None = None
+    pages_found: int = 0
+    pages_left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +101,9 @@ class JobItem:
     started_at: datetime | None
     finished_at: datetime | None
     ended_version: int | None
+    kind: str
+    depth: int | None
+    parent_item_id: UUID | None
 
 
 async def get_job(connection: AsyncConnection[TupleRow], *, caller_id: str, job_id: UUID) -> JobSummary | None:

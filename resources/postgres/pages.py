@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
@@ -20,7 +21,7 @@ from resources.types import FetchedPage, RobotsVerdict, TextLayer
 class FetchItem:
     """An item to fetch, and what is known of the live version of its document for a conditional request.
 
-    Without a URL it is one whose pushed content is stored no more.
+    Without a URL it is one whose pushed content is stored no more. With a `depth` it is of a job that crawls.
     """
 
     item_id: UUID
@@ -33,6 +34,15 @@ class FetchItem:
     last_modified: str | None
     validated_url: str | None
     body_sha256: bytes | None
+    live_version_id: UUID | None = None
+    caller_id: str = ""
+    kind: str = "page"
+    depth: int | None = None
+    crawl: dict[str, Any] | None = None
+
+    @property
+    def is_sitemap(self) -> bool:
+        return self.kind == "sitemap"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

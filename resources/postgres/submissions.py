@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from psycopg import AsyncConnection
@@ -16,6 +16,8 @@ from psycopg.types.json import Jsonb
 from resources.identifiers import new_uuid
 from resources.postgres.corpora import CorpusKey
 from resources.postgres.queries import query
+
+_KINDS = ("page", "sitemap")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class NewItem:
     external_id: str | None = None
     metadata: dict[str, Any] | None = None
     pushed: PushedContent | None = None
+    kind: Literal["page", "sitemap"] = "page"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +68,16 @@ async def submit_job(
     corpus: CorpusKey,
     items: Sequence[NewItem],
     traceparent: str | None,
+    crawl: dict[str, Any] | None = None,
 ) -> InsertedJob | None:
-    """Insert a job, its items and their places in the queue, and wake the sensor. None: no such corpus to write in."""
+    """Insert a job, its items and their places in the queue, and wake the sensor. None: no such corpus to write in.
+
+    With `crawl` (its rules) the pages and sitemaps among the items are what the crawl begins with.
+    """
     if any(item.pushed for item in items):
         await connection.execute(query("share_named_corpus"), {"owner": corpus.owner, "name": corpus.name})
     job_id = new_uuid()
+    keys = {kind: {item.url_key for item in items if item.kind == kind and not item.pushed} for kind in _KINDS}
     job = connection.cursor(row_factory=class_row(InsertedJob))
     await job.execute(
         query("insert_job"),
@@ -81,6 +89,9 @@ async def submit_job(
             "items_total": len(items),
             "items_open": len({item.url_key for item in items}),
             "traceparent": traceparent,
+            "crawl": Jsonb(crawl) if crawl else None,
+            "pages": len(keys["page"]) if crawl else 0,
+            "sitemaps": len(keys["sitemap"]) if crawl else 0,
         },
     )
     versions = await _store_pushed(connection, job_id, items)
@@ -94,6 +105,7 @@ async def submit_job(
             "external_ids": [item.external_id for item in items],
             "metadata": [Jsonb(item.metadata or {}) for item in items],
             "version_ids": [versions.get(item.url_key) for item in items],
+            "kinds": [item.kind for item in items],
         },
     )
     await connection.execute(query("notify_jobs"))

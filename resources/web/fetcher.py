@@ -26,13 +26,14 @@ from resources.web.body import read_body
 from resources.web.client import Answer, GuardedClient, Header
 from resources.web.politeness import HostGates, ScriptRunner
 from resources.web.robots_gate import RobotsGate
-from resources.web.urls import ParsedUrl, parse_url
+from resources.web.urls import ParsedUrl, is_robots_file, parse_url
 
 _ACCEPT = (
     b"text/html,application/xhtml+xml,text/markdown,application/pdf;q=0.9,text/plain;q=0.9,application/xml;q=0.8,"
     b"application/json;q=0.8"
 )
 MAX_VALIDATOR_CHARACTERS = 1024
+MAX_SITEMAP_BYTES = 50 * 2**20  # sitemaps.org 0.9
 
 
 class Fetcher:
@@ -71,8 +72,11 @@ class Fetcher:
         last_modified: str | None = None,
         validated_url: str | None = None,
         on_turn: Callable[[], None] = lambda: None,
+        is_sitemap: bool = False,
     ) -> FetchedPage:
         """Fetch a page; with the validators of an earlier answer, `body` is None when it did not change.
+
+        A sitemap, or a robots.txt that names some, may be of any type and larger than a page.
 
         They are sent to the URL that gave them alone (`validated_url`, the page's own if not given): elsewhere the same
         ETag may stand for another page. `on_turn` is called when the host may be asked: before, the page only waits.
@@ -87,7 +91,7 @@ class Fetcher:
         for _ in range(self._settings.max_redirects + 1):
             known = validators if current.href == (validated_url or first.href) else ()
             try:
-                page = await self._hop(first, current, known, deadline, on_turn)
+                page = await self._hop(first, current, known, deadline, on_turn, is_sitemap=is_sitemap)
             except ScrapingError as error:
                 error.is_of_redirect = current.host != first.host
                 raise
@@ -106,10 +110,12 @@ class Fetcher:
         validators: Sequence[Header],
         deadline: _Deadline,
         on_turn: Callable[[], None],
+        *,
+        is_sitemap: bool,
     ) -> FetchedPage | ParsedUrl:
         """Ask one URL; return the page, or where it redirects to."""
         robots, delay_seconds = await self._robots.ask(url)
-        if not robots.allowed:
+        if not robots.allowed and not (is_sitemap and is_robots_file(url)):
             raise ScrapingError("robots_disallowed", f"robots.txt disallows the URL ({robots.rule})")
         host = (url.host, url.port)
         delay_seconds = max(delay_seconds, self._settings.host_delay_seconds)
@@ -120,17 +126,21 @@ class Fetcher:
                     if answer.status in REDIRECT_STATUSES:
                         return _redirect_target(answer, url)
                     check_status(answer, is_conditional=bool(validators))
-                    return await self._page(first, url, robots, answer)
+                    return await self._page(first, url, robots, answer, is_sitemap=is_sitemap)
             except ScrapingError as error:
                 if error.retryable and error.retry_after_seconds:
                     pause_seconds = min(error.retry_after_seconds, self._settings.max_retry_after_seconds)
                     await self._gates.hold(host, pause_seconds)
                 raise
 
-    async def _page(self, first: ParsedUrl, url: ParsedUrl, robots: RobotsVerdict, answer: Answer) -> FetchedPage:
+    async def _page(
+        self, first: ParsedUrl, url: ParsedUrl, robots: RobotsVerdict, answer: Answer, *, is_sitemap: bool
+    ) -> FetchedPage:
         content_type, charset = content_type_of(answer)
         body: bytes | None = None
-        if answer.status != 304:
+        if is_sitemap:  # whatever its type says: it is read for URLs alone
+            body = await read_body(answer, max_bytes=MAX_SITEMAP_BYTES)
+        elif answer.status != 304:
             declared = check_content_type(content_type)
             body = await read_body(answer, max_bytes=self._settings.max_body_bytes)
             content_type = true_content_type(body, declared)

@@ -47,6 +47,11 @@ def parse_url(text: str, *, base: str | None = None) -> ParsedUrl:
     return ParsedUrl(href=href, key=key, host=host, port=port, scheme=scheme, origin=str(url.origin))
 
 
+def is_robots_file(url: ParsedUrl) -> bool:
+    """Return whether a URL is the robots.txt of its host, which is never disallowed (RFC 9309 2.2.2)."""
+    return url.href == url.origin + "/robots.txt"
+
+
 def normalize_escapes(text: str) -> str:
     """Upper-case percent-escapes, decode the unreserved ones, escape a lone '%' (RFC 3986 6.2.2). Idempotent."""
     return _ESCAPE.sub(_normal_escape, text) if "%" in text else text

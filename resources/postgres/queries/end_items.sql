@@ -5,7 +5,7 @@ WITH ending AS (
     SELECT e.*, o.is_skipped
     FROM jsonb_to_recordset(%(ends)s::jsonb) AS e (
         item_id uuid, status text, failed_stage text, error jsonb, change text, http_status int, bytes bigint,
-        final_url text, robots jsonb, fetched_at timestamptz, document_id uuid,
+        final_url text, robots jsonb, fetched_at timestamptz, document_id uuid, duplicate_of uuid,
         chunks_added int, chunks_kept int, chunks_removed int, embedding_tokens bigint, cached_tokens bigint)
     CROSS JOIN LATERAL (
         SELECT e.status IN ('unchanged', 'failed') AND EXISTS (
@@ -24,8 +24,10 @@ WITH ending AS (
         failed_stage = CASE WHEN NOT e.is_skipped THEN e.failed_stage END,
         error = CASE WHEN NOT e.is_skipped THEN
             e.error || jsonb_build_object('attempts', i.attempts, 'at', now()) END,
-        change = coalesce(e.change, i.change), http_status = coalesce(e.http_status, i.http_status),
-        bytes = coalesce(e.bytes, i.bytes), final_url = coalesce(e.final_url, i.final_url),
+        duplicate_of = coalesce(e.duplicate_of, i.duplicate_of),
+        change = CASE WHEN e.status = 'skipped' THEN e.change ELSE coalesce(e.change, i.change) END,
+        http_status = coalesce(e.http_status, i.http_status), bytes = coalesce(e.bytes, i.bytes),
+        final_url = coalesce(e.final_url, i.final_url),
         robots = coalesce(e.robots, i.robots), fetched_at = coalesce(e.fetched_at, i.fetched_at),
         document_id = coalesce(e.document_id, i.document_id),
         chunks_added = coalesce(e.chunks_added, 0), chunks_kept = coalesce(e.chunks_kept, 0),

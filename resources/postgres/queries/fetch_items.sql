@@ -2,9 +2,11 @@
 -- turn, since a host is asked for few pages at a time. A retry names the version that its parent fetched: it is fetched
 -- only where that one has aged away.
 SELECT l.item_id, i.url, l.url_key, nextval('cixml.fetch_seq') AS fetch_seq, i.attempts,
-       d.id AS document_id, v.etag, v.last_modified, v.final_url AS validated_url, v.body_sha256
+       i.caller_id, i.kind, i.depth, j.crawl, d.id AS document_id, d.live_version_id, v.etag, v.last_modified,
+       v.final_url AS validated_url, v.body_sha256
 FROM cixml.leases l
 JOIN cixml.job_items i ON i.id = l.item_id
+JOIN cixml.jobs j ON j.id = i.job_id
 LEFT JOIN cixml.documents d ON d.corpus_id = l.corpus_id AND d.url_key = l.url_key
 LEFT JOIN cixml.document_versions v ON v.id = d.live_version_id
 WHERE l.batch_id = %(batch_id)s AND i.finished_at IS NULL

@@ -32,7 +32,8 @@ class FakeWork(WorkResource):
 
 
 class FakeFetch(FetchResource):
-    def stream(self, lease: Any) -> Any:
+    def stream(self, lease: Any, reader: Any) -> Any:
+        assert reader.__name__ == "links"
         return ["fetched", lease]
 
 
@@ -66,13 +67,14 @@ def model() -> Model:
 
 def test_raw_pages_streams_the_fetches_of_its_batch() -> None:
     context = dg.build_asset_context(partition_key="docs-1")
-    result = raw_pages(context, config=RefreshConfig(), work=FakeWork(), fetch=FakeFetch())
+    result = raw_pages(context, config=RefreshConfig(), work=FakeWork(), fetch=FakeFetch(), extractor=FakeExtractor())
     assert result.value == ["fetched", "lease"]
 
 
 def test_raw_pages_without_anything_due_fetches_nothing() -> None:
     context = dg.build_asset_context(partition_key="docs-1")
-    result = raw_pages(context, config=RefreshConfig(), work=FakeWork(has_batch=False), fetch=FakeFetch())
+    work, fetch = FakeWork(has_batch=False), FakeFetch()
+    result = raw_pages(context, config=RefreshConfig(), work=work, fetch=fetch, extractor=FakeExtractor())
     assert result.value is None
 
 

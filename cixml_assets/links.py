@@ -1,0 +1,80 @@
+"""From an HTML page to the URLs it names: links, its canonical address, what it asks of robots. Pure, and bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lxml import etree
+
+from resources.errors import ChunkingError, InvalidUrlError
+from resources.types import PageLinks
+from resources.web.urls import parse_url
+
+HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+MAX_LINKS = 5_000
+_AGENTS = frozenset({"robots", "cixml"})  # names of <meta> that speak to this crawler
+_SPACE = " \t\n\f\r"
+
+
+def read_links(content: str, url: str) -> PageLinks:
+    """Return the links of a decoded page at `url`, each once. Raises ChunkingError for what is no HTML."""
+    tree = _parse(content)
+    base = _base(tree, url)
+    directives = _directives(tree)
+    canonical = next((_resolved(element, base) for element in tree.iter("link") if "canonical" in _rels(element)), None)
+    pages: dict[str, None] = {}
+    if not directives & {"nofollow", "none"}:
+        for link in _links(tree, base):
+            pages[link] = None
+            if len(pages) == MAX_LINKS:
+                break
+    return PageLinks(pages=list(pages), canonical=canonical, is_noindex=bool(directives & {"noindex", "none"}))
+
+
+def _parse(content: str) -> etree._Element:
+    parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True)
+    try:
+        tree = etree.fromstring(content.encode("utf-8", "replace"), parser=parser)
+    except (etree.ParserError, etree.XMLSyntaxError) as error:
+        raise ChunkingError("extraction_failed", "the page is not readable as HTML") from error
+    if tree is None:
+        raise ChunkingError("empty_text", "the page holds no text")
+    return tree
+
+
+def _base(tree: etree._Element, url: str) -> str:
+    """Return what links are relative to: the first <base href> that can be fetched, else the page."""
+    for element in tree.iter("base"):
+        if element.get("href") is not None:
+            return _resolved(element, url) or url
+    return url
+
+
+def _directives(tree: etree._Element) -> set[str]:
+    contents = [
+        element.get("content", "")
+        for element in tree.iter("meta")
+        if element.get("name", "").strip().lower() in _AGENTS
+    ]
+    return {word.strip().lower() for content in contents for word in content.split(",")}
+
+
+def _links(tree: etree._Element, base: str) -> Iterator[str]:
+    for element in tree.iter("a", "area"):
+        if "nofollow" not in _rels(element) and (link := _resolved(element, base)) is not None:
+            yield link
+
+
+def _rels(element: etree._Element) -> list[str]:
+    return element.get("rel", "").lower().split()
+
+
+def _resolved(element: etree._Element, base: str) -> str | None:
+    """Return the absolute URL without fragment of an element's href; None: it is not to be fetched."""
+    href = element.get("href", "").strip(_SPACE)
+    if not href or href.startswith("#"):
+        return None
+    try:
+        return parse_url(href, base=base).href
+    except InvalidUrlError:
+        return None
