@@ -215,6 +215,25 @@ async def test_name_that_no_name_server_can_hold_is_refused_for_good(make_fetche
     assert (error.code, error.retryable) == ("dns_failed", False)
 
 
+async def test_name_server_that_hangs_is_not_waited_for(
+    make_fetcher: MakeFetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.web.backend.DNS_TIMEOUT_SECONDS", 0.1)
+
+    async def resolve(host: str) -> Sequence[str]:
+        await asyncio.sleep(60)
+        return []
+
+    error = await failure(make_fetcher(resolve=resolve), "http://slow.test/")
+    assert (error.code, error.retryable) == ("dns_failed", True)
+
+
+@pytest.mark.parametrize("addresses", [[], [f"127.0.{number}.1" for number in range(65)]])
+async def test_answer_that_can_not_be_checked_whole_is_refused(make_fetcher: MakeFetcher, addresses: list[str]) -> None:
+    fetcher = make_fetcher(names={"many.test": addresses}, allow_networks=["127.0.0.0/8"])
+    assert (await failure(fetcher, "http://many.test/")).code == "dns_failed"
+
+
 async def test_closed_port_is_retryable(make_fetcher: MakeFetcher, server: WebServer) -> None:
     fetcher = make_fetcher(allow_networks=["127.0.0.1/32"])
     with WebServer() as gone:
