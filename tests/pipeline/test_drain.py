@@ -71,7 +71,7 @@ def test_a_rolling_restart_loses_no_try_and_no_job(
     stack: Stack, owner: psycopg.Connection[Any], dagster_api: DagsterApi, tmp_path: Path
 ) -> None:
     """The old worker stops in the middle of fetches longer than it may take; the new one does the rest."""
-    slow = {f"/{number}": Page(page_text(number), delay_seconds=25) for number in range(PAGES)}
+    slow = {f"/{number}": Page(page_text(number), drip_seconds=0.04) for number in range(PAGES)}  # 30 s a page
     with WebServer(slow) as site, stack.client() as client, worker(stack, tmp_path / "worker.log"):
         old = stack.pid("worker")
         job = client.submit("rolled", [f"{site.url}/{number}" for number in range(PAGES)])
@@ -83,7 +83,7 @@ def test_a_rolling_restart_loses_no_try_and_no_job(
         poll(lambda: not is_alive(old), "the end of the old worker", timeout_seconds=STOP_SECONDS)
         assert time.monotonic() - stopped_at < STOP_SECONDS
         for page in slow.values():
-            page.options.delay_seconds = 0
+            page.options.drip_seconds = 0
         beside = client.submit("rolled-beside", [f"{site.url}/0"])
         for each in (job, beside):
             done = ended(client, each["id"], timeout_seconds=180)
