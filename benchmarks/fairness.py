@@ -54,7 +54,7 @@ def measure(product: Product, site: Site, pages: int, timeout: float) -> Json:
 def _quick(product: Product, client: Client, site: Site, number: int, timeout: float) -> float:
     """Return the seconds from the submission of one page to its commit."""
     begun = time.perf_counter()
-    job = client.submit("quick", [site.quiet_url_of(path_of(Kind.TINY, number))])["id"]
+    job = client.jobs.submit("quick", [site.quiet_url_of(path_of(Kind.TINY, number))]).id
     wait_until(
         lambda: not product.open_submissions([job]),
         "the job of one page did not end",

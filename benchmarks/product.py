@@ -71,20 +71,20 @@ class Product:
             timeout_seconds=timeout_seconds,
         )
         seen = time.perf_counter()
-        job = self.client.job(job_id)
+        job = self.client.jobs.get(job_id)
         answered = time.perf_counter()
         return Outcome(
             submission=job_id,
-            status=job["status"],
+            status=job.status,
             failed=self.failures([job_id]),
             posted_seconds=posted - begun,
             searchable_seconds=seen - begun,
             answered_seconds=answered - begun,
-            job=job,
+            job=job.model_dump(mode="json"),
         )
 
     def submit(self, corpus: str, urls: Sequence[str]) -> str:
-        return str(self.client.submit(corpus, urls)["id"])
+        return self.client.jobs.submit(corpus, urls).id
 
     def open_submissions(self, submissions: Sequence[str]) -> int:
         return self.rows.open_jobs(submissions)
@@ -93,7 +93,7 @@ class Product:
         return self.rows.failures(submissions)
 
     def search(self, corpus: str, query: str, *, top_k: int) -> int:
-        return len(self.client.search(corpus, query, top_k=top_k)["results"])
+        return len(self.client.search(corpus, query, top_k=top_k).results)
 
     def settle(self, outcome: Outcome, *, timeout_seconds: float) -> str:
         wait_until(

@@ -1,4 +1,4 @@
-"""The console script `cixml`: its commands. The work is in `embedded`, `client` and `sample`, the looks in `output`."""
+"""The console script `cixml`: its commands. Those that call the API are in `commands`, the looks in `output`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from contextlib import nullcontext
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from cixml import keys
+from cixml.commands import corpora, documents, jobs, numbers
+from cixml.commands.connection import AsJson, connected, errors, home_folder, screen
 from cixml.embedded import stack
 from cixml.embedded.environment import user_environment
 from cixml.embedded.migration import run_migrations
@@ -20,6 +21,7 @@ from cixml.embedded.state import Home, load_kept
 from cixml.embedded.status import StackState, read_status
 from cixml.output import print_addresses, print_status
 from resources.errors import CixmlError
+from resources.membership import caller_id_of
 from resources.settings import Settings
 from resources.types import CallerType
 
@@ -35,15 +37,8 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(no_args_is_help=True, help="API keys of the embedded stack.")
 app.add_typer(keys_app, name="keys")
-screen = Console()
-errors = Console(stderr=True)
-
-Key = Annotated[str | None, typer.Option("--key", envvar="CIXML_API_KEY", help="API key; default: this machine's own.")]
-ApiUrl = Annotated[str | None, typer.Option("--api-url", help="Address of the API; default: the embedded stack's.")]
-
-
-def _home() -> Home:
-    return Home(Settings.load().home)
+for commands in (jobs, corpora, documents, numbers):
+    commands.add_to(app)
 
 
 @app.command(
@@ -58,7 +53,7 @@ def up(
     """Start the embedded stack; without --detach stay until Ctrl-C, then stop it."""
     from cixml.sample.server import serving
 
-    home = _home()
+    home = home_folder()
     started = _start(home, only=only, sample=sample)
     if not started:
         errors.print("it already runs")
@@ -88,11 +83,10 @@ def _start(home: Home, *, only: str, sample: bool) -> bool:
 
 
 def _run_sample(home: Home, port: int) -> bool:
-    from cixml.client import Client
     from cixml.sample.run import check_allowed, index_sample
 
     check_allowed(home, port)
-    with Client(_api_url(home, None), keys.local_key(home, Settings.load())) as client:
+    with connected(None, None) as client:
         return index_sample(client, port, screen)
 
 
@@ -100,7 +94,7 @@ def _run_sample(home: Home, port: int) -> bool:
 def down() -> None:
     """Stop the stack; its data stay."""
     with errors.status("stopping"):
-        stopped = stack.stop_stack(_home())
+        stopped = stack.stop_stack(home_folder())
     errors.print("stopped" if stopped else "nothing ran")
 
 
@@ -109,7 +103,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Show addresses and processes. The exit code is 0 also when it is stopped."""
-    found = read_status(_home())
+    found = read_status(home_folder())
     if as_json:
         typer.echo(json.dumps(found.as_json()))
         return
@@ -121,7 +115,7 @@ def status(
 @app.command(epilog="Example: [bold]DATABASE_URL=postgresql://owner:...@db/cixml cixml migrate[/bold]")
 def migrate() -> None:
     """Bring the databases to this version's schema, as the owner (DATABASE_URL)."""
-    errors.print(run_migrations(_home()), highlight=False)
+    errors.print(run_migrations(home_folder()), highlight=False)
 
 
 @keys_app.command(
@@ -131,67 +125,26 @@ def create_key(
     name: Annotated[str, typer.Option("--name", help="Who uses it; unique.")],
     caller_type: Annotated[CallerType, typer.Option("--type", help="What uses it.")] = CallerType.SERVICE,
     operator: Annotated[bool, typer.Option("--operator", help="It also reads the audit record of everybody.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Make an API key, valid at once, and print it: it is stored nowhere."""
+    """Make an API key, valid at once, and print it: it is stored nowhere. Others grant corpora to its caller id."""
     settings = Settings.load()
     path, pepper = keys.key_store(Home(settings.home), settings)
     key = keys.create_key(path, pepper, name=name, caller_type=caller_type, is_operator=operator)
-    errors.print(f"a key for {name}; only its HMAC is kept, in {path}", highlight=False)
+    caller = caller_id_of(key, pepper)
+    if as_json:
+        typer.echo(json.dumps({"name": name, "caller_id": caller, "key": key}))
+        return
+    errors.print(f"a key for {name}, caller id {caller}; only its HMAC is kept, in {path}", highlight=False)
     typer.echo(key)
 
 
-@app.command(epilog="Example: [bold]cixml submit docs https://example.com/ https://example.com/faq[/bold]")
-def submit(
-    corpus: Annotated[str, typer.Argument(help="Name of the corpus; made on first use.")],
-    urls: Annotated[list[str], typer.Argument(help="Pages to index.", metavar="URL...")],
-    key: Key = None,
-    api_url: ApiUrl = None,
-) -> None:
-    """Index pages and watch the job until it ends; exit code 1 if it failed."""
-    from cixml.client import Client
-    from cixml.following import follow, print_job
-
-    home = _home()
-    with Client(_api_url(home, api_url), _key(home, key)) as client:
-        job = follow(client, client.submit(corpus, urls)["id"], errors)
-        print_job(screen, client, job)
-    if job["status"] not in ("succeeded", "partial"):
-        raise typer.Exit(1)
-
-
-@app.command(epilog='Example: [bold]cixml search docs "how do I rotate a key" --top-k 3[/bold]')
-def search(
-    corpus: Annotated[str, typer.Argument(help="Name of the corpus.")],
-    query: Annotated[str, typer.Argument(help="A question in plain words.")],
-    top_k: Annotated[int, typer.Option("--top-k", min=1, max=100)] = 5,
-    key: Key = None,
-    api_url: ApiUrl = None,
-) -> None:
-    """Search a corpus and print the hits."""
-    from cixml.client import Client
-    from cixml.following import print_hits
-
-    home = _home()
-    with Client(_api_url(home, api_url), _key(home, key)) as client:
-        print_hits(screen, client.search(corpus, query, top_k=top_k))
-
-
-def _api_url(home: Home, given: str | None) -> str:
-    """Return the address given, the stack's, or the settings'."""
-    settings = Settings.load()
-    return given or read_status(home).api_url or f"http://{settings.api.host}:{settings.api.port}"
-
-
-def _key(home: Home, given: str | None) -> str:
-    return given or keys.local_key(home, Settings.load())
-
-
 def run() -> None:
-    """Run the console; our own errors become one line and exit code 1."""
+    """Run the console; our own errors become one line and exit code 1; 2 is a wrong use."""
     try:
         app()
-    except CixmlError as error:
-        errors.print(f"[red]cixml:[/red] {escape(error.message)}", highlight=False, soft_wrap=True)
+    except (CixmlError, TimeoutError) as error:
+        errors.print(f"[red]cixml:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
 
 

@@ -13,9 +13,9 @@ from typing import Any, Self
 import httpx
 import psutil
 
-from cixml.client import ENDED
 from tests.fakes.embedding_server import EmbeddingServer
 from tests.fakes.web_server import Page
+from tests.json_client import ENDED
 from tests.stack import Stack
 
 SHORT_LEASES = {

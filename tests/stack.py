@@ -26,12 +26,12 @@ import psutil
 import pytest
 
 from cixml import keys
-from cixml.client import ENDED, Client, Json
 from cixml.embedded.environment import read_env_file
 from cixml.embedded.stack import start_stack, stop_stack
 from cixml.embedded.state import Home
 from cixml.embedded.status import StackStatus, read_status
 from tests.fakes.embedding_server import EmbeddingServer
+from tests.json_client import ENDED, Json, JsonClient
 
 # Anything a developer may have exported that would point the test's stack at another server.
 OUTSIDE = ("DATABASE_URL", "REDIS_URL", "EMBEDDING_API_BASE_URL", "EMBEDDING_API_KEY", "EMBEDDING_MODEL")
@@ -70,10 +70,10 @@ class Stack:
         pepper = self.values["CIXML_API__KEY_PEPPER"]
         return keys.create_key(self.home.keys_file, pepper, name=f"test-{next(_names)}-{time.monotonic_ns()}")
 
-    def client(self, key: str | None = None) -> Client:
+    def client(self, key: str | None = None) -> JsonClient:
         url = self.status().api_url
         assert url
-        return Client(url, key or self.new_key())
+        return JsonClient(url, key or self.new_key())
 
     def log(self, name: str) -> str:
         return self.home.log_tail(name, lines=200)
@@ -88,7 +88,7 @@ def poll(ask: Callable[[], T | None], what: str, *, timeout_seconds: float = 30.
     return answer
 
 
-def ended(client: Client, job_id: str, *, timeout_seconds: float = 120.0) -> Json:
+def ended(client: JsonClient, job_id: str, *, timeout_seconds: float = 120.0) -> Json:
     """Return the job once it has ended."""
 
     def ask() -> Json | None:

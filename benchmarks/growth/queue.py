@@ -149,7 +149,7 @@ def _api(product: Product) -> Json:
     """Ask as the local caller, who has one job of 1,000 pages in the queue."""
     key = keys.local_key(product.home, Settings.load())
     urls = [f"https://example.com/{next(_numbers)}" for _ in range(URLS_PER_JOB)]
-    job = product.client.submit("growth-api", urls)["id"]
+    job = product.client.jobs.submit("growth-api", urls).id
     with httpx.Client(
         base_url=read_status(product.home).api_url or "",
         headers={"Authorization": f"Bearer {key}"},

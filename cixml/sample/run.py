@@ -41,9 +41,9 @@ def index_sample(client: Client, port: int, console: Console) -> bool:
     """Submit the sample's pages, wait, search. Returns False when the job failed."""
     urls = sample_urls(port)
     console.print(f"indexing {len(urls)} pages of the PostgreSQL documentation as corpus {CORPUS}")
-    job = follow(client, client.submit(CORPUS, urls)["id"], console)
+    job = follow(client, client.jobs.submit(CORPUS, urls).id, console)
     print_job(console, client, job)
-    if job["status"] not in ("succeeded", "partial"):
+    if not job.is_good:
         return False
     console.print(f"\nsearch: {QUESTION}")
     print_hits(console, client.search(CORPUS, QUESTION, top_k=3))

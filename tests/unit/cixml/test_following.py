@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import httpx
 from rich.console import Console
 
-from cixml.client import Client
+from cixml.client import Client, SearchAnswer
 from cixml.following import follow, print_hits, print_job
+from cixml_api import examples
 
-ITEMS = {"total": 2, "queued": 0, "scraping": 0, "chunking": 0, "embedding": 0, "indexed": 1, "failed": 1}
-USAGE = {"pages": 1, "chunks": 3, "embedding_tokens": 700, "cached_tokens": 20}
-JOB = {"id": "job_1", "status": "partial", "items": ITEMS, "usage": USAGE}
-FAILED = {"url": "http://a/[x]", "error": {"code": "http_4xx", "detail": "404"}}
+JOB: Any = examples.JOB[0]
+ITEM: Any = examples.ITEM[0]
+HIT: Any = examples.SEARCH_ANSWER[0]
+METADATA = {"limit": 1, "order": "", "next": None, "total_records": 1, "total_is_exact": True, "warnings": []}
 
 
 def _answer(request: httpx.Request) -> httpx.Response:
     if request.url.path.endswith("/items"):
-        return httpx.Response(200, json={"content": [FAILED], "_metadata": {"next": None}})
-    return httpx.Response(200, json=JOB)
+        return httpx.Response(200, json={"content": [ITEM | {"url": "http://a/[x]"}], "_metadata": METADATA})
+    return httpx.Response(200, json=JOB | {"status": "partial"})
 
 
 def _console() -> Console:
@@ -36,24 +38,35 @@ def test_an_ended_job_is_followed_to_its_numbers_and_failures() -> None:
     with Client("http://api", "key", transport=httpx.MockTransport(_answer)) as client:
         print_job(console, client, follow(client, "job_1", console))
     shown = _text(console)
-    assert "job_1: partial (1 indexed, 1 failed)" in shown
-    assert "700 tokens embedded, 20 taken from before" in shown
-    assert "http://a/[x]: http_4xx 404" in shown
+    assert "partial (30 indexed, 4 unchanged, 1 skipped, 1 failed)" in shown
+    assert "391022 tokens embedded, 120400 taken from before" in shown
+    assert "http://a/[x]: http_5xx 503" in shown
+    assert f"cixml retry {JOB['id']}" in shown
+
+
+def test_an_open_job_tells_what_is_left_and_why_it_waits() -> None:
+    jobs = iter([JOB, JOB | {"status": "succeeded"}])
+    console = Console(file=io.StringIO(), width=200, force_terminal=True)
+    with Client(
+        "http://api", "k", transport=httpx.MockTransport(lambda _: httpx.Response(200, json=next(jobs)))
+    ) as api:
+        follow(api, "job_1", console)
+    assert "running: 3 scraping, 1 chunking, 2 embedding; about 41 s left; waiting: 10 for queue" in _text(console)
 
 
 def test_hits_show_rank_score_title_and_address() -> None:
     console = _console()
-    hit = {"rank": 1, "score": 0.8312, "title": "Joins [2.6]", "url": "http://a/b", "text": "words " * 100}
-    print_hits(console, {"results": [hit], "degraded": None})
+    hit = HIT["results"][0] | {"title": "Joins [2.6]", "text": "words " * 100}
+    print_hits(console, SearchAnswer.model_validate(HIT | {"results": [hit]}))
     shown = _text(console)
     assert "1. Joins [2.6]" in shown
-    assert "0.831" in shown
-    assert "http://a/b" in shown
+    assert "0.830" in shown
+    assert hit["url"] in shown
     assert "..." in shown
 
 
 def test_no_hits_and_degradation_are_said() -> None:
     console = _console()
-    print_hits(console, {"results": [], "degraded": "embedding_unavailable"})
+    print_hits(console, SearchAnswer.model_validate(HIT | {"results": [], "degraded": "embedding_unavailable"}))
     assert "embedding_unavailable" in _text(console)
     assert "no hits" in _text(console)

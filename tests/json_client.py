@@ -1,7 +1,4 @@
-"""The REST API from Python, as far as the console needs it. Answers are the API's own JSON.
-
-The one place outside `resources.web` and `resources.embedding` that may import httpx: it talks to our own API.
-"""
+"""The REST API for tests that look at its own JSON. It tries nothing again; the product's client is `cixml.Client`."""
 
 from __future__ import annotations
 
@@ -17,19 +14,15 @@ Json = dict[str, Any]
 ENDED = frozenset({"succeeded", "partial", "failed", "cancelled"})
 
 
-class ApiError(CixmlError):
+class RefusedError(CixmlError):
     """The API refused the request."""
 
-    code = "api_refused"
 
-
-class ApiUnavailableError(DependencyError):
+class UnansweredError(DependencyError):
     """The API does not answer."""
 
-    code = "api_unavailable"
 
-
-class Client:
+class JsonClient:
     """Speaks to one API with one key; a context manager that closes its connections."""
 
     def __init__(
@@ -77,11 +70,11 @@ class Client:
         try:
             answer = self._http.request(method, path, json=body, params=parameters)
         except httpx.HTTPError as error:
-            raise ApiUnavailableError(
+            raise UnansweredError(
                 f"the API at {self._base_url} does not answer ({error}): start it with 'cixml up'"
             ) from error
         if answer.is_error:
-            raise ApiError(_problem(answer))
+            raise RefusedError(_problem(answer))
         return cast(Json, answer.json())
 
 

@@ -1,0 +1,40 @@
+"""The REST API from Python, typed: `Client` and `AsyncClient` with the same methods.
+
+`core` builds requests and reads answers, `types` are the answers, `errors` the refusals. `asynchronous` is written by
+hand and `synchronous` made from it by `python cixml/client/generate.py`; a test holds them together.
+"""
+
+from cixml.client.asynchronous import AsyncClient
+from cixml.client.core import KEEP
+from cixml.client.errors import ApiError, ApiUnavailableError
+from cixml.client.synchronous import Client
+from cixml.client.types import (
+    Corpus,
+    Document,
+    Event,
+    Item,
+    Job,
+    PushedDocument,
+    Receipt,
+    SearchAnswer,
+    UrlEntry,
+    UsageReport,
+)
+
+__all__ = [
+    "KEEP",
+    "ApiError",
+    "ApiUnavailableError",
+    "AsyncClient",
+    "Client",
+    "Corpus",
+    "Document",
+    "Event",
+    "Item",
+    "Job",
+    "PushedDocument",
+    "Receipt",
+    "SearchAnswer",
+    "UrlEntry",
+    "UsageReport",
+]

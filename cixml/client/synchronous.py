@@ -1,0 +1,490 @@
+"""The client that blocks. Made from `asynchronous` by `python cixml/client/generate.py`: change that one."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+import httpx
+
+from cixml.client import core
+from cixml.client.base import Answer, Metadata, Page
+from cixml.client.core import KEEP, Call, Keep, changing, path_of, read, reading, starting, uploading, without_none
+from cixml.client.types import (
+    Chunk,
+    Content,
+    Corpus,
+    DeletionCount,
+    Document,
+    DocumentDetail,
+    Event,
+    Grant,
+    GrantList,
+    Health,
+    Item,
+    Job,
+    PlacedItem,
+    PushedDocument,
+    Quota,
+    Receipt,
+    SearchAnswer,
+    Source,
+    UrlEntry,
+    UsageReport,
+)
+
+Found = TypeVar("Found", bound=Answer)
+
+
+class Client:
+    """Speaks to one API with one key; a context manager that closes its connections.
+
+    `base_url` and `key` are CIXML_URL and CIXML_API_KEY unless given. What a limit or an outage refused (429, 503) and
+    what got no answer is tried again for `retry_seconds`, as far as it may be repeated; job starts carry an
+    Idempotency-Key of their own for that. Raises ApiError, ApiUnavailableError.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        key: str | None = None,
+        *,
+        timeout_seconds: float = 60.0,
+        retry_seconds: float = 60.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._base_url = core.address_of(base_url)
+        self._retry_seconds = retry_seconds
+        self._http = httpx.Client(
+            base_url=self._base_url,
+            headers={"Authorization": f"Bearer {core.key_of(key)}"},
+            timeout=httpx.Timeout(timeout_seconds, connect=min(10.0, timeout_seconds)),
+            transport=transport,
+            trust_env=False,  # a proxy for the outside must not get our own API's calls
+        )
+        self.jobs = Jobs(self)
+        self.items = Items(self)
+        self.corpora = Corpora(self)
+        self.documents = Documents(self)
+        self.receipts = Receipts(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def search(self, corpus: str, query: str, *, top_k: int = 10) -> SearchAnswer:
+        """Return the chunks nearest to the query, best first."""
+        body = {"query": query, "top_k": top_k}
+        return read(
+            SearchAnswer,
+            self.send(changing("POST", path_of("corpora", corpus, "search"), body, is_repeatable=True)),
+        )
+
+    def usage(self, *, first: date | None = None, end: date | None = None, group_by: Sequence[str] = ()) -> UsageReport:
+        """Return what was used from the day `first` up to, without, the day `end` (UTC), with every group."""
+        params: dict[str, object] = {"from": first, "to": end, "group_by": group_by, "limit": core.MOST_A_PAGE}
+        report = read(UsageReport, self.send(reading("/v1/usage", params)))
+        groups, following = report.content, report.metadata.next
+        while following:
+            page = read(UsageReport, self.send(reading("/v1/usage", params | {"cursor": following})))
+            groups, following = groups + page.content, page.metadata.next
+        return report.model_copy(update={"content": groups})
+
+    def quota(self) -> Quota:
+        """Return each limit and what is used of it."""
+        return read(Quota, self.send(reading("/v1/quota")))
+
+    def health(self) -> Health:
+        """Return how the API's parts are; also while they are down, as long as it answers."""
+        call = Call(method="GET", path="/healthz", is_repeatable=True, good=frozenset({503}))
+        return read(Health, self.send(call))
+
+    def send(self, call: Call) -> httpx.Response:
+        """Send a request, again where that may help. Raises ApiError, ApiUnavailableError."""
+        tries = core.Tries(call, base_url=self._base_url, seconds=self._retry_seconds)
+        while True:
+            try:
+                answer = self._http.request(
+                    call.method,
+                    call.path,
+                    params=call.params,
+                    headers=call.headers,
+                    json=call.json,
+                    data=call.data,
+                    files=call.files,
+                )
+            except httpx.TransportError as error:
+                time.sleep(tries.after_failure(error))
+                continue
+            if answer.status_code < 400 or answer.status_code in call.good:
+                return answer
+            time.sleep(tries.after_refusal(core.refusal(answer)))
+
+    def pages(
+        self, model: type[Found], path: str, params: Mapping[str, object], *, most: int | None = None
+    ) -> Iterator[Found]:
+        """Yield the entries of a list over all its pages, up to `most` of them."""
+        left = most
+        cursor = None
+        while left is None or left > 0:
+            limit = core.MOST_A_PAGE if left is None else min(left, core.MOST_A_PAGE)
+            call = reading(path, {**params, "limit": limit, "cursor": cursor})
+            page = read(Page[model], self.send(call))  # type: ignore[valid-type]  # made at run time
+            for entry in page.content:
+                yield entry
+            left = None if left is None else left - len(page.content)
+            cursor = page.metadata.next
+            if cursor is None:
+                return
+
+    def stream(self, path: str) -> Iterator[Event]:
+        """Yield a job's events to its end; a stream that breaks off is taken up again after the last one."""
+        lines = core.EventLines()
+        call = reading(path)
+        tries = core.Tries(call, base_url=self._base_url, seconds=self._retry_seconds)
+        timeout = httpx.Timeout(core.STREAM_SECONDS, connect=10.0)
+        while True:
+            headers = {"Last-Event-ID": lines.last_id} if lines.last_id else {}
+            error: httpx.TransportError | None = None
+            try:
+                with self._http.stream("GET", path, headers=headers, timeout=timeout) as answer:
+                    if answer.status_code == 204:
+                        return
+                    if answer.is_error:
+                        answer.read()
+                        pause = tries.after_refusal(core.refusal(answer))
+                    else:
+                        for line in answer.iter_lines():
+                            event = lines.feed(line)
+                            if event is None:
+                                continue
+                            tries = core.Tries(call, base_url=self._base_url, seconds=self._retry_seconds)
+                            yield event
+                            if event.name == "end":
+                                return
+                        error = httpx.RemoteProtocolError("the stream ended before its end")
+            except httpx.TransportError as broken:
+                error = broken
+            if error:
+                lines.forget()
+                pause = tries.after_failure(error)
+            time.sleep(pause)
+
+
+class Jobs:
+    """Submit URLs and documents; see how far they are."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def submit(
+        self,
+        corpus: str,
+        urls: Sequence[str | UrlEntry] = (),
+        *,
+        documents: Sequence[PushedDocument] = (),
+        create_corpus: bool = True,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Start a job of URLs, of documents, or of both; the corpus is made on first use."""
+        body: dict[str, object] = {"corpus": corpus}
+        if urls:
+            body["urls"] = core.dumped(urls)
+        if documents:
+            body["documents"] = core.dumped(documents)
+        if not create_corpus:
+            body["create_corpus"] = False
+        return read(Job, self._client.send(starting("POST", "/v1/jobs", idempotency_key, body)))
+
+    def get(self, job_id: str) -> Job:
+        return read(Job, self._client.send(reading(path_of("jobs", job_id))))
+
+    def list(
+        self,
+        *,
+        status: Sequence[str] = (),
+        corpus: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        most: int | None = None,
+    ) -> Iterator[Job]:
+        """Yield own jobs, the newest first, over all pages of the list."""
+        params = {
+            "status": status,
+            "corpus": corpus,
+            "created_after": created_after,
+            "created_before": created_before,
+        }
+        return self._client.pages(Job, "/v1/jobs", params, most=most)
+
+    def items(
+        self,
+        job_id: str,
+        *,
+        status: Sequence[str] = (),
+        failed_stage: Sequence[str] = (),
+        code: Sequence[str] = (),
+        most: int | None = None,
+    ) -> Iterator[Item]:
+        """Yield a job's items in the order they were given."""
+        params = {"status": status, "failed_stage": failed_stage, "code": code}
+        return self._client.pages(Item, path_of("jobs", job_id, "items"), params, most=most)
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel what has not ended; twice is the same as once."""
+        call = changing("POST", path_of("jobs", job_id, "cancel"), is_repeatable=True)
+        return read(Job, self._client.send(call))
+
+    def retry(
+        self,
+        job_id: str,
+        *,
+        only: Sequence[str] = (),
+        stages: Sequence[str] = (),
+        items: Sequence[str] = (),
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Start a child job of the failed and cancelled items, or of those that pass every field given."""
+        fields: dict[str, Sequence[str]] = {"only": only, "stages": stages, "items": items}
+        body = {name: [*values] for name, values in fields.items() if values}
+        return read(Job, self._client.send(starting("POST", path_of("jobs", job_id, "retry"), idempotency_key, body)))
+
+    def wait(self, job_id: str, *, timeout_seconds: float | None = None) -> Job:
+        """Return the job once it has ended. Raises TimeoutError, at the latest 30 seconds after it is due."""
+        until = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        answer = self._client.send(reading(path_of("jobs", job_id)))
+        while True:
+            if answer.status_code != 304:
+                job = read(Job, answer)
+                if job.has_ended:
+                    return job
+            seconds = core.WAIT_SECONDS if until is None else min(core.WAIT_SECONDS, until - time.monotonic())
+            if seconds <= 0:
+                raise TimeoutError(f"{job_id} has not ended after {timeout_seconds} s")
+            headers = {"If-None-Match": answer.headers["ETag"], "Prefer": f"wait={max(1, round(seconds))}"}
+            answer = self._client.send(reading(path_of("jobs", job_id), headers=headers))
+
+    def events(self, job_id: str) -> Iterator[Event]:
+        """Yield each item as it ends and the job's way, up to `end`; nothing twice, nothing left out."""
+        return self._client.stream(path_of("jobs", job_id, "events"))
+
+
+class Items:
+    """Dead letters: what failed for good, over all jobs."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def failed(
+        self,
+        *,
+        corpus: str | None = None,
+        stage: Sequence[str] = (),
+        code: Sequence[str] = (),
+        created_after: datetime | None = None,
+        most: int | None = None,
+    ) -> Iterator[PlacedItem]:
+        """Yield failed items, the newest first."""
+        params = {"status": "failed", "corpus": corpus, "stage": stage, "code": code, "created_after": created_after}
+        return self._client.pages(PlacedItem, "/v1/items", params, most=most)
+
+    def get(self, item_id: str) -> PlacedItem:
+        return read(PlacedItem, self._client.send(reading(path_of("items", item_id))))
+
+    def retry(self, item_id: str, *, idempotency_key: str | None = None) -> Job:
+        """Start a child job of this item alone, from the stage that failed."""
+        call = starting("POST", path_of("items", item_id, "retry"), idempotency_key)
+        return read(Job, self._client.send(call))
+
+
+class Corpora:
+    """Make, share and delete what is searched. An own corpus is named by its name, another's by `owner:name`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def create(
+        self,
+        name: str,
+        *,
+        title: str | None = None,
+        max_tokens: int | None = None,
+        overlap_tokens: int | None = None,
+        require_if_match: bool = False,
+    ) -> Corpus:
+        """Make an empty corpus. Sizes of chunks are in tokens; what is left out is the model's default."""
+        chunking = without_none(max_tokens=max_tokens, overlap_tokens=overlap_tokens)
+        body = without_none(
+            name=name, title=title, chunking=chunking or None, require_if_match=require_if_match or None
+        )
+        return core.corpus_of(self._client.send(changing("POST", "/v1/corpora", body, is_repeatable=False)))
+
+    def get(self, corpus: str) -> Corpus:
+        return core.corpus_of(self._client.send(reading(path_of("corpora", corpus))))
+
+    def list(self, *, most: int | None = None) -> Iterator[Corpus]:
+        """Yield own and granted corpora."""
+        return self._client.pages(Corpus, "/v1/corpora", {}, most=most)
+
+    def patch(
+        self,
+        corpus: str,
+        *,
+        title: str | Keep | None = KEEP,
+        require_if_match: bool | Keep = KEEP,
+        if_match: str | None = None,
+    ) -> Corpus:
+        """Change settings; `if_match` is the `etag` of the corpus as it was read."""
+        fields = {"title": title, "require_if_match": require_if_match}
+        body = {name: value for name, value in fields.items() if value is not KEEP}
+        call = changing("PATCH", path_of("corpora", corpus), body, is_repeatable=if_match is None, if_match=if_match)
+        return core.corpus_of(self._client.send(call))
+
+    def delete(self, corpus: str, *, if_match: str | None = None) -> Receipt:
+        """Delete a corpus with all that is in it; its receipt says when the last of it is gone."""
+        call = changing("DELETE", path_of("corpora", corpus), is_repeatable=False, if_match=if_match)
+        return read(Receipt, self._client.send(call))
+
+    def grants(self, corpus: str) -> Sequence[Grant]:
+        return read(GrantList, self._client.send(reading(path_of("corpora", corpus, "grants")))).content
+
+    def grant(self, corpus: str, caller_id: str, role: str) -> Grant:
+        """Let another caller be `reader`, `writer` or `owner`."""
+        call = changing("PUT", path_of("corpora", corpus, "grants", caller_id), {"role": role}, is_repeatable=True)
+        return read(Grant, self._client.send(call))
+
+    def revoke(self, corpus: str, caller_id: str) -> None:
+        """Take a grant away."""
+        self._client.send(changing("DELETE", path_of("corpora", corpus, "grants", caller_id), is_repeatable=True))
+
+    def sources(self, corpus: str, *, most: int | None = None) -> Iterator[Source]:
+        """Yield where the live documents of a corpus come from."""
+        return self._client.pages(Source, path_of("corpora", corpus, "sources"), {}, most=most)
+
+
+class Documents:
+    """What is in a corpus."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def list(
+        self,
+        corpus: str,
+        *,
+        url: str | None = None,
+        external_id: str | None = None,
+        status: Sequence[str] = (),
+        language: Sequence[str] = (),
+        changed_after: datetime | None = None,
+        most: int | None = None,
+    ) -> Iterator[Document]:
+        """Yield documents, oldest first; those that are live unless `status` says otherwise."""
+        params = {
+            "url": url,
+            "external_id": external_id,
+            "status": status,
+            "language": language,
+            "changed_after": changed_after,
+        }
+        return self._client.pages(Document, path_of("corpora", corpus, "documents"), params, most=most)
+
+    def get(self, corpus: str, document_id: str) -> DocumentDetail:
+        """Return a document with its stored versions."""
+        return read(DocumentDetail, self._client.send(reading(path_of("corpora", corpus, "documents", document_id))))
+
+    def chunks(self, corpus: str, document_id: str, *, most: int | None = None) -> Iterator[Chunk]:
+        """Yield the chunks of what is live of a document, in order."""
+        path = path_of("corpora", corpus, "documents", document_id, "chunks")
+        return self._client.pages(Chunk, path, {}, most=most)
+
+    def content(self, corpus: str, document_id: str, *, layer: Literal["raw", "text"] = "text") -> Content:
+        """Return the bytes as they came (`raw`), or the text that was cut into chunks."""
+        path = path_of("corpora", corpus, "documents", document_id, "content")
+        answer = self._client.send(reading(path, {"layer": layer}))
+        return Content(body=answer.content, content_type=answer.headers["Content-Type"])
+
+    def put(self, corpus: str, document: PushedDocument, *, idempotency_key: str | None = None) -> Job:
+        """Push a text into a corpus that is there, by a job; under the same external id it replaces the one before."""
+        body = document.model_dump(mode="json", exclude_none=True)
+        call = starting("PUT", path_of("corpora", corpus, "documents"), idempotency_key, body)
+        return read(Job, self._client.send(call))
+
+    def upload(
+        self,
+        corpus: str,
+        file: Path | bytes,
+        *,
+        name: str | None = None,
+        media_type: str | None = None,
+        external_id: str | None = None,
+        title: str | None = None,
+        metadata: Metadata | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Push a file, by a job. Its name gives its kind and its external id, unless they are given."""
+        body = core.read_file(file) if isinstance(file, Path) else file
+        fields: dict[str, Any] = without_none(external_id=external_id, title=title)
+        if metadata:
+            fields["metadata"] = json.dumps(metadata)
+        call = uploading(
+            path_of("corpora", corpus, "files"),
+            idempotency_key,
+            name=name or (file.name if isinstance(file, Path) else "file.txt"),
+            body=body,
+            media_type=media_type,
+            fields=fields,
+        )
+        return read(Job, self._client.send(call))
+
+    def refresh(self, corpus: str, document_id: str, *, idempotency_key: str | None = None) -> Job:
+        """Fetch a document's URL again, by a job."""
+        path = path_of("corpora", corpus, "documents", document_id, "refresh")
+        return read(Job, self._client.send(starting("POST", path, idempotency_key)))
+
+    def delete(self, corpus: str, document_id: str) -> Receipt:
+        call = changing("DELETE", path_of("corpora", corpus, "documents", document_id), is_repeatable=False)
+        return read(Receipt, self._client.send(call))
+
+    def count_matching(self, corpus: str, **conditions: object) -> int:
+        """Return how many documents `delete_matching` would delete now."""
+        body = {"filter": conditions, "dry_run": True}
+        call = changing("POST", path_of("corpora", corpus, "documents", "delete"), body, is_repeatable=True)
+        return read(DeletionCount, self._client.send(call)).documents
+
+    def delete_matching(self, corpus: str, **conditions: object) -> Receipt:
+        """Delete the documents that pass all conditions: `url_prefix`, `external_ids`, `language`, `metadata`, ..."""
+        body = {"filter": conditions}
+        call = changing("POST", path_of("corpora", corpus, "documents", "delete"), body, is_repeatable=False)
+        return read(Receipt, self._client.send(call))
+
+
+class Receipts:
+    """What became of deletions."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def get(self, receipt_id: str) -> Receipt:
+        return read(Receipt, self._client.send(reading(path_of("receipts", receipt_id))))
+
+    def wait(self, receipt_id: str, *, timeout_seconds: float = 600.0, look_seconds: float = 0.5) -> Receipt:
+        """Return the receipt once nothing is left of what it names. Raises TimeoutError."""
+        until = time.monotonic() + timeout_seconds
+        while (receipt := self.get(receipt_id)).status != "done":
+            if time.monotonic() > until:
+                raise TimeoutError(f"{receipt_id} is {receipt.status} after {timeout_seconds} s")
+            time.sleep(look_seconds)
+        return receipt
