@@ -198,6 +198,7 @@ PLACED_ITEM: list[JsonValue] = [{**_ITEM, "job_id": _JOB_ID, "corpus": "product-
 CORPUS_REQUEST: list[JsonValue] = [
     {"name": "product-docs"},
     {"name": "product-docs", "title": "Product", "chunking": {"max_tokens": 128, "overlap_tokens": 16}},
+    {"name": "product-docs", "exclusions": {"tags": ["details"], "classes": ["version-note"]}},
 ]
 CORPUS_PATCH: list[JsonValue] = [{"title": "Product documentation"}]
 GRANT_REQUEST: list[JsonValue] = [{"role": "reader"}]
@@ -230,6 +231,7 @@ CORPUS: list[JsonValue] = [
         "role": "owner",
         "title": "Product documentation",
         "require_if_match": False,
+        "exclusions": {"tags": [], "classes": ["version-note"]},
         "partition": "product-docs-5b1e2d4f",
         "created_at": _TIME,
         "updated_at": _TIME,

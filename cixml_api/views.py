@@ -170,6 +170,7 @@ def corpus(row: CorpusSummary, *, address: str) -> schemas.Corpus:
             "role": row.role,
             "title": row.title,
             "require_if_match": row.require_if_match,
+            "exclusions": row.exclusions,
             "partition": row.partition_key,
             "created_at": row.created_at,
             "updated_at": row.updated_at,

@@ -94,6 +94,7 @@ async def _ask(index: IndexVersion, body: VersionBody) -> ExtractedDocument:
         tokenizer_path=tokenizer_path,
         chunking=index.as_chunking,
         max_chunks=max_chunks,
+        exclusions=body.exclusions,
     )
 
 

@@ -24,7 +24,7 @@ from cixml_assets.structure import Block, Kind, blocks_of, fold, render
 from cixml_assets.text_layer import clean_text, clean_title
 from resources.errors import ChunkingError
 from resources.media_types import HTML, JSON, MARKDOWN, PDF, PLAIN, XML, normal_type
-from resources.types import TextLayer
+from resources.types import NO_EXCLUSIONS, Exclusions, TextLayer
 
 HUGE_CHARACTERS = 1_000_000  # trafilatura takes seconds above this: one 2.6 MB page took 8
 HUGE_ELEMENTS = 50_000
@@ -60,21 +60,24 @@ _SOCIAL_META = (
 MAX_REFERENCE_SCRIPTS = 10  # pages of news sites and blogs have 9 to 73 and social meta tags, reference pages 0 to 9
 
 
-def read_page(body: bytes, content_type: str, charset: str | None) -> TextLayer:
+def read_page(body: bytes, content_type: str, charset: str | None, exclusions: Exclusions = NO_EXCLUSIONS) -> TextLayer:
     """Return the text layer of a page. Raises ChunkingError: empty_text, extraction_failed, encoding_failed."""
     kind = normal_type(content_type) or HTML
-    return read_pdf(body) if kind == PDF else extract(decode(body, kind, charset), kind)
+    return read_pdf(body) if kind == PDF else extract(decode(body, kind, charset), kind, exclusions)
 
 
-def extract(content: str, content_type: str = HTML) -> TextLayer:
-    """Return the main text of a decoded page. Raises ChunkingError: empty_text, extraction_failed."""
-    extraction = _read(content, content_type)
+def extract(content: str, content_type: str = HTML, exclusions: Exclusions = NO_EXCLUSIONS) -> TextLayer:
+    """Return the main text of a decoded page; `exclusions` are left out of HTML.
+
+    Raises ChunkingError: empty_text, extraction_failed.
+    """
+    extraction = _read(content, content_type, exclusions)
     if not extraction.text:
         raise ChunkingError("empty_text", "the page holds no text")
     return extraction
 
 
-def _read(content: str, content_type: str) -> TextLayer:
+def _read(content: str, content_type: str, exclusions: Exclusions) -> TextLayer:
     if content_type == MARKDOWN and len(content) <= HUGE_CHARACTERS:
         return _markdown(content)
     if content_type in (PLAIN, MARKDOWN):
@@ -83,15 +86,18 @@ def _read(content: str, content_type: str) -> TextLayer:
         return read_json(content)
     if content_type == XML:
         return read_xml(content, _blocks_of_html)
-    return _html(content)
+    return _html(content, exclusions)
 
 
-def _html(content: str) -> TextLayer:
+def _html(content: str, exclusions: Exclusions) -> TextLayer:
     _refuse_attribute_bomb(content)
     tree = _parse(content)
     elements = sum(1 for _ in tree.iter())
     if elements > MAX_ELEMENTS:
         raise ChunkingError("extraction_failed", f"the page has {elements} elements: at most {MAX_ELEMENTS}")
+    if exclusions.tags or exclusions.classes:
+        _exclude(tree, exclusions)
+        content = etree.tostring(tree, method="html", encoding="unicode")
     page = blocks_of(tree)
     is_huge = elements > HUGE_ELEMENTS or len(content) > HUGE_CHARACTERS
     text, coverage, extractor = _choose(content, tree, page, is_huge=is_huge)
@@ -134,6 +140,18 @@ def _probe(text: str) -> str:
     if " | " in text:
         text = max(text.split(" | "), key=len)
     return "".join(text[: 4 * _PROBE_CHARACTERS].split())[:_PROBE_CHARACTERS]
+
+
+def _exclude(tree: etree._Element, exclusions: Exclusions) -> None:
+    """Empty the elements of some tags and classes; the page and its body stay whatever they are called."""
+    classes = set(exclusions.classes)
+    kept = (tree, tree.find("body"))
+    found = list(tree.iter(*exclusions.tags)) if exclusions.tags else []
+    found += [each for each in tree.iter() if classes.intersection(str(each.get("class") or "").split())]
+    for element in found:
+        if element not in kept:
+            element.clear(keep_tail=True)  # type: ignore[call-arg]  # the stubs are older
+            element.tag = "span"
 
 
 def _choose(content: str, tree: etree._Element, page: Sequence[Block], *, is_huge: bool) -> tuple[str, float, str]:

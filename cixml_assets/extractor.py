@@ -41,7 +41,7 @@ from cixml_assets.sitemaps import read_sitemap
 from resources.embedding.tokenizer import load_tokenizer
 from resources.errors import ChunkingError, CixmlError, ConfigurationError
 from resources.settings import ExtractorSettings, Settings
-from resources.types import Chunking, ExtractedDocument, PageLinks, TextLayer
+from resources.types import Chunking, Exclusions, ExtractedDocument, PageLinks, TextLayer
 
 log = logging.getLogger("cixml.extractor")
 
@@ -59,7 +59,7 @@ def extract_document(header: dict[str, Any], body: bytes) -> ExtractedDocument:
     if header["operation"] == "cut":
         layer = TextLayer(text=body.decode(), **header["layer"])
     else:
-        layer = read_page(body, header["content_type"], header["charset"])
+        layer = read_page(body, header["content_type"], header["charset"], Exclusions(**header["exclusions"]))
     chunking = Chunking(
         max_tokens=header["max_tokens"], overlap_tokens=header["overlap_tokens"], strategy=header["strategy"]
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -37,13 +37,20 @@ class ExtractorClient:
         tokenizer_path: Path,
         chunking: Chunking,
         max_chunks: int,
+        exclusions: Mapping[str, Sequence[str]],
     ) -> ExtractedDocument:
         """Return a page's text layer and chunks.
 
         Raises ChunkingError (a retryable `extraction_failed` when the page killed its worker),
         ConfigurationError (no such tokenizer) or ExtractorUnavailableError.
         """
-        request = {"operation": "extract", "content_type": content_type, "charset": charset, "url": url}
+        request = {
+            "operation": "extract",
+            "content_type": content_type,
+            "charset": charset,
+            "url": url,
+            "exclusions": exclusions,
+        }
         header, text = await self._ask(request | _cutting(tokenizer_path, chunking, max_chunks), body)
         return read_answer(header, text)
 

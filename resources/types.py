@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -156,6 +157,17 @@ class FetchedPage:
     @property
     def is_unchanged(self) -> bool:
         return self.body is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusions:
+    """Elements of pages that a corpus leaves out: tags, and names of classes as a whole."""
+
+    tags: Sequence[str] = ()
+    classes: Sequence[str] = ()
+
+
+NO_EXCLUSIONS = Exclusions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ from resources.postgres.corpora import (
 )
 from resources.postgres.pool import caller_transaction, connected
 from resources.postgres.quotas import admit
-from resources.types import CallerContext, Chunking
+from resources.types import CallerContext, Chunking, Exclusions
 
 router = APIRouter(prefix="/v1/corpora", tags=["corpora"])
 
@@ -73,6 +73,7 @@ async def create_corpus(
             index=index,
             title=body.title,
             require_if_match=body.require_if_match,
+            exclusions=_exclusions(body.exclusions),
         )
     if corpus.rowcount != version.rowcount:
         raise ConfigurationError(f"the model {services.settings.embedding_model} is not in the database: migrate it")
@@ -80,6 +81,10 @@ async def create_corpus(
         raise ConflictError(f"There is a corpus {body.name!r} of this caller already.")
     made = await _read(services, caller, body.name)
     return _answer(request, caller, made, status=201, Location=f"/v1/corpora/{body.name}")
+
+
+def _exclusions(given: schemas.ExclusionsRequest) -> Exclusions:
+    return Exclusions(tags=given.tags, classes=given.classes)
 
 
 def _cut(index: NewIndex, given: schemas.ChunkingRequest) -> NewIndex:
@@ -160,6 +165,7 @@ async def update_corpus(
             corpus=corpus,
             title=body.title if "title" in body.model_fields_set else corpus.title,
             require_if_match=body.require_if_match,
+            exclusions=None if body.exclusions is None else _exclusions(body.exclusions),
         )
     if not is_changed:
         raise PreconditionFailedError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -28,6 +28,13 @@ class ChunkingRequest(Request):
     overlap_tokens: int | None = Field(default=None, ge=0, le=4096)
 
 
+class ExclusionsRequest(Request):
+    """Elements that are left out of HTML pages, with all that is in them. Of classes the whole name counts."""
+
+    tags: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]] = Field(default=[], max_length=50)
+    classes: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_:-]{1,100}$")]] = Field(default=[], max_length=50)
+
+
 class CorpusRequest(Request):
     """A corpus to make. Its name is unique among the living corpora of the caller."""
 
@@ -36,6 +43,7 @@ class CorpusRequest(Request):
     name: str = Field(pattern=CORPUS_NAME)
     title: str | None = Field(default=None, min_length=1, max_length=200)
     chunking: ChunkingRequest = ChunkingRequest()
+    exclusions: ExclusionsRequest = ExclusionsRequest()
     require_if_match: bool = Field(default=False, description="changes and deletion of it need `If-Match`")
 
 
@@ -46,6 +54,7 @@ class CorpusPatch(Request):
 
     title: str | None = Field(default=None, min_length=1, max_length=200)
     require_if_match: bool | None = None
+    exclusions: ExclusionsRequest | None = Field(default=None, description="holds for pages that are read from then on")
 
 
 class GrantRequest(Request):
@@ -89,6 +98,13 @@ class ChunkingRecord(Answer):
     overlap_tokens: int
 
 
+class ExclusionsRecord(Answer):
+    """Elements that are left out of HTML pages."""
+
+    tags: list[str]
+    classes: list[str]
+
+
 class IndexVersion(Answer):
     """What searches are answered by (`serving`), will be, or were."""
 
@@ -120,6 +136,7 @@ class Corpus(Answer):
     role: Role
     title: str | None
     require_if_match: bool
+    exclusions: ExclusionsRecord
     partition: str
     created_at: datetime
     updated_at: datetime

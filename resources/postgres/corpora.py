@@ -16,7 +16,7 @@ from resources.fingerprints import chunking_fingerprint
 from resources.identifiers import new_uuid, short_id
 from resources.postgres.pool import fetch_as
 from resources.postgres.queries import query
-from resources.types import Chunking
+from resources.types import NO_EXCLUSIONS, Chunking, Exclusions
 
 COUNT_CAP = 10_001
 """Totals are exact up to one less; counting further costs time that no reader of a list gains from."""
@@ -59,6 +59,7 @@ class CorpusSummary:
     partition_key: str
     title: str | None
     require_if_match: bool
+    exclusions: dict[str, list[str]]
     version: int
     created_at: datetime
     updated_at: datetime
@@ -104,6 +105,7 @@ async def ensure_corpus(
     index: NewIndex,
     title: str | None = None,
     require_if_match: bool = False,
+    exclusions: Exclusions = NO_EXCLUSIONS,
 ) -> tuple[AsyncCursor[TupleRow], AsyncCursor[TupleRow]]:
     """Make the corpus and its serving index version unless the caller has the corpus.
 
@@ -120,6 +122,7 @@ async def ensure_corpus(
             "partition_key": key,
             "title": title,
             "require_if_match": require_if_match,
+            "exclusions": Jsonb(asdict(exclusions)),
         },
     )
     version = await connection.execute(
@@ -162,11 +165,16 @@ async def count_corpora(connection: AsyncConnection[TupleRow], *, caller_id: str
 
 
 async def patch_corpus(
-    connection: AsyncConnection[TupleRow], *, corpus: CorpusSummary, title: str | None, require_if_match: bool | None
+    connection: AsyncConnection[TupleRow],
+    *,
+    corpus: CorpusSummary,
+    title: str | None,
+    require_if_match: bool | None,
+    exclusions: Exclusions | None,
 ) -> bool:
     """Change settings in an owner's transaction; False when somebody changed them since `corpus` was read.
 
-    `title` is set as given; None for `require_if_match` leaves it.
+    `title` is set as given; None for the others leaves them.
     """
     cursor = await connection.execute(
         query("patch_corpus"),
@@ -175,6 +183,7 @@ async def patch_corpus(
             "version": corpus.version,
             "title": title,
             "require_if_match": require_if_match,
+            "exclusions": exclusions and Jsonb(asdict(exclusions)),
         },
     )
     return await cursor.fetchone() is not None

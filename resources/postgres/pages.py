@@ -69,6 +69,7 @@ class VersionBody:
     language: str | None
     coverage: float | None
     extractor: str | None
+    exclusions: dict[str, list[str]]
 
     @property
     def layer(self) -> TextLayer | None:

@@ -67,6 +67,21 @@ async def test_corpora_of_other_strategies_have_other_chunk_sets(
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/chunking/strategy")
 
 
+async def test_what_a_corpus_excludes_is_set_and_changed(
+    api: Api,
+    rows: psycopg.Connection[Any],
+) -> None:
+    assert (await make(api, "plain"))["exclusions"] == {"tags": [], "classes": []}
+    corpus = await make(api, exclusions={"tags": ["details"], "classes": ["version-note"]})
+    assert corpus["exclusions"] == {"tags": ["details"], "classes": ["version-note"]}
+    changed = await api.send("PATCH", "/v1/corpora/docs", json={"exclusions": {"classes": ["ad"]}})
+    assert (changed.status_code, changed.json()["exclusions"]) == (200, {"tags": [], "classes": ["ad"]})
+    assert (await api.send("PATCH", "/v1/corpora/docs", json={"title": "x"})).json()["exclusions"]["classes"] == ["ad"]
+    wrong = await api.post("/v1/corpora", {"name": "x", "exclusions": {"tags": ["a b"], "ids": []}})
+    assert wrong.status_code == 422
+    assert {each["pointer"] for each in wrong.json()["errors"]} == {"/exclusions/tags/0", "/exclusions/ids"}
+
+
 async def test_a_second_corpus_of_a_name_is_a_conflict_but_another_callers_is_not(api: Api) -> None:
     await make(api)
     answer = await api.post("/v1/corpora", {"name": "docs"})

@@ -1,6 +1,6 @@
 -- Corpora that the caller owns or was granted, by name: the one of `owner` and `name`, or those after a place.
-SELECT c.id, c.owner, c.name, c.role, c.partition_key, c.title, c.require_if_match, c.version, c.created_at, c.updated_at,
-       n.*,
+SELECT c.id, c.owner, c.name, c.role, c.partition_key, c.title, c.require_if_match, c.exclusions, c.version,
+       c.created_at, c.updated_at, n.*,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('id', v.id, 'model', m.name, 'kind', v.kind, 'state', v.state,
                    'chunking', v.chunking, 'created_at', v.created_at, 'state_changed_at', v.state_changed_at)
                    ORDER BY v.id), '[]')

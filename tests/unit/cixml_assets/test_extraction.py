@@ -14,6 +14,7 @@ from cixml_assets.decoding import decode
 from cixml_assets.extraction import HUGE_CHARACTERS, extract
 from cixml_assets.text_layer import clean_text
 from resources.errors import ChunkingError
+from resources.types import Exclusions
 
 PAGES = Path(__file__).parents[2] / "data" / "pages"
 PARAGRAPH = "The pump moves water from the lower tank to the upper one, and stops by itself when that is full. "
@@ -108,6 +109,16 @@ def test_frame_named_for_its_sidebar_is_no_sidebar() -> None:
     )
     assert extract(html).text.count("The pump") == 2
     assert "Another page" not in extract(html).text
+
+
+def test_exclusions_hold_for_articles_and_documentation() -> None:
+    article = f"<h1>Flood</h1><p>{PARAGRAPH * 3}</p><div class='legal box'><p>{PARAGRAPH} by law</p></div>after"
+    rules = Exclusions(tags=["details", "html", "body"], classes=["legal"])
+    for html in (news(article), page(article)):
+        assert "by law" in extract(html).text
+        text = extract(html, exclusions=rules).text
+        assert "by law" not in text
+        assert text.count("The pump") == 3
 
 
 def test_same_page_twice_in_one_process_gives_the_same() -> None:

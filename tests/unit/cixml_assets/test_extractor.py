@@ -110,6 +110,7 @@ async def ask(client: ExtractorClient, tokenizer_path: Path, body: bytes, **chan
         "tokenizer_path": tokenizer_path,
         "chunking": Chunking(max_tokens=16, overlap_tokens=2),
         "max_chunks": 4096,
+        "exclusions": {},
     }
     return await client.extract(body=body, **(arguments | changes))  # type: ignore[arg-type]  # the names are checked
 
@@ -149,6 +150,12 @@ async def test_page_is_cut_by_the_strategy_of_its_corpus(client: ExtractorClient
     assert cut["recursive"] == ["# Pump\n\nThe pump moves water.\n\n## Care\n\nOil it."]
     assert cut["headings"] == ["# Pump\n\nThe pump moves water.", "## Care\n\nOil it."]
     assert cut["sentences"] == cut["recursive"]
+
+
+async def test_what_a_corpus_excludes_is_left_out(client: ExtractorClient, tokenizer_path: Path) -> None:
+    page = b"<h1>Pump</h1><p>The pump.</p><p class='seen-not note'>Kept.</p><p class='old note-x'>Out.</p><q>Out.</q>"
+    document = await ask(client, tokenizer_path, page, exclusions={"tags": ["q", "body"], "classes": ["note-x"]})
+    assert document.text == "# Pump\n\nThe pump.\n\nKept."
 
 
 async def test_many_pages_at_once_are_all_answered(client: ExtractorClient, tokenizer_path: Path) -> None:
