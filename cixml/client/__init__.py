@@ -10,6 +10,7 @@ from cixml.client.errors import ApiError, ApiUnavailableError
 from cixml.client.synchronous import Client
 from cixml.client.types import (
     Corpus,
+    CrawlRules,
     Document,
     Event,
     Item,
@@ -28,6 +29,7 @@ __all__ = [
     "AsyncClient",
     "Client",
     "Corpus",
+    "CrawlRules",
     "Document",
     "Event",
     "Item",

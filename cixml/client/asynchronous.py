@@ -20,6 +20,7 @@ from cixml.client.types import (
     Chunk,
     Content,
     Corpus,
+    CrawlRules,
     DeletionCount,
     Document,
     DocumentDetail,
@@ -198,17 +199,18 @@ class AsyncJobs:
         urls: Sequence[str | UrlEntry] = (),
         *,
         documents: Sequence[PushedDocument] = (),
+        crawl: CrawlRules | None = None,
         create_corpus: bool = True,
         idempotency_key: str | None = None,
     ) -> Job:
-        """Start a job of URLs, of documents, or of both; the corpus is made on first use."""
-        body: dict[str, object] = {"corpus": corpus}
-        if urls:
-            body["urls"] = core.dumped(urls)
-        if documents:
-            body["documents"] = core.dumped(documents)
-        if not create_corpus:
-            body["create_corpus"] = False
+        """Start a job of URLs and documents; the corpus is made on first use."""
+        body = without_none(
+            corpus=corpus,
+            urls=core.dumped(urls) or None,
+            documents=core.dumped(documents) or None,
+            crawl=crawl.model_dump() if crawl else None,
+            create_corpus=None if create_corpus else False,
+        )
         return read(Job, await self._client.send(starting("POST", "/v1/jobs", idempotency_key, body)))
 
     async def get(self, job_id: str) -> Job:

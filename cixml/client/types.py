@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Literal
 
 from pydantic import Field
 
@@ -18,6 +19,17 @@ class UrlEntry(Given):
     url: str
     metadata: Metadata = Field(default_factory=dict)
     external_id: str | None = None
+
+
+class CrawlRules(Given):
+    """Which pages a job finds by itself, beginning with its URLs: by `links` or by the hosts' `sitemap`."""
+
+    mode: Literal["links", "sitemap"]
+    max_depth: int = 2
+    max_pages: int = 500
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    same_host: bool = True
 
 
 class PushedDocument(Given):
@@ -68,6 +80,19 @@ class Waiting(Answer):
     next_attempt_at: datetime | None
 
 
+class Crawl(Answer):
+    """How a job finds pages by itself."""
+
+    mode: str
+    max_depth: int
+    max_pages: int
+    include: list[str]
+    exclude: list[str]
+    same_host: bool
+    pages_found: int
+    pages_left_out: int
+
+
 class Run(Answer):
     run_id: str
     partition: str
@@ -94,6 +119,7 @@ class Job(Answer):
     corpus: str
     caller_id: str
     parent_job_id: str | None
+    crawl: Crawl | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -164,6 +190,9 @@ class Item(Answer):
     document_id: str | None
     error: ErrorRecord | None
     duplicate_of: str | None
+    kind: str
+    depth: int | None
+    parent_item_id: str | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

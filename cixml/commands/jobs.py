@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,12 @@ from resources.types import ItemStatus, JobStatus, Stage
 
 if TYPE_CHECKING:
     from cixml.client import Client, Job, PushedDocument
+
+
+class Crawl(StrEnum):
+    LINKS = "links"
+    SITEMAP = "sitemap"
+
 
 _MARKDOWN = (".md", ".markdown")
 jobs_app = typer.Typer(
@@ -26,6 +33,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(jobs_app, name="jobs")
     app.command(
         epilog="Examples: [bold]cixml submit docs https://example.com/ https://example.com/faq[/bold] · "
+        "[bold]cixml submit docs https://example.com/ --crawl links --max-pages 50[/bold] · "
         "[bold]cixml submit docs --file notes.md[/bold] · "
         "[bold]echo 'Some text' | cixml submit docs --file - --id note-1[/bold]"
     )(submit)
@@ -81,6 +89,9 @@ def submit(
     external_id: Annotated[
         str | None, typer.Option("--id", help="Your own id of the one file; default: its name.")
     ] = None,
+    crawl: Annotated[Crawl | None, typer.Option(help="Find more pages, beginning with the URLs.")] = None,
+    max_pages: Annotated[int, typer.Option(min=1, help="Of a crawl: pages in all.")] = 500,
+    max_depth: Annotated[int, typer.Option(min=0, help="Of a crawl by links: how far from the URLs.")] = 2,
     detach: Annotated[bool, typer.Option("--detach", help="Don't wait for the end of the job.")] = False,
     as_json: AsJson = False,
     key: Key = None,
@@ -91,9 +102,12 @@ def submit(
         raise typer.BadParameter("give URLs, or --file")
     if external_id and len(files or ()) != 1:
         raise typer.BadParameter("--id is of one --file")
+    from cixml.client import CrawlRules
+
     documents = [read_document(name, external_id) for name in files or ()]
+    rules = CrawlRules(mode=crawl.value, max_pages=max_pages, max_depth=max_depth) if crawl else None
     with connected(key, api_url) as client:
-        job = client.jobs.submit(corpus, urls or (), documents=documents)
+        job = client.jobs.submit(corpus, urls or (), documents=documents, crawl=rules)
         finish(client, job, detach=detach, as_json=as_json)
 
 
