@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,11 +17,15 @@ _SITEMAP = re.compile(r"(?:/robots\.txt|\.xml(?:\.gz)?|sitemap[^/]*\.txt)$", re.
 
 
 def rules_of(crawl: schemas.CrawlRequest | None, items: Sequence[NewItem]) -> dict[str, Any] | None:
-    """Return what a run needs to know of the crawl; None: the job takes what it was given."""
+    """Return what a run needs to know of the crawl; None: the job takes what it was given.
+
+    Two jobs with the same rules and seeds are the same crawl, made again.
+    """
     if crawl is None or crawl.mode == "none":
         return None
     hosts = sorted({host_of(parse_url(item.url)) for item in items if item.url is not None})
-    return crawl.model_dump() | {"hosts": hosts}
+    seeds = hashlib.sha256("\n".join(sorted(item.url_key for item in items if item.url)).encode()).hexdigest()
+    return crawl.model_dump() | {"hosts": hosts, "seeds": seeds}
 
 
 def with_sitemaps(crawl: schemas.CrawlRequest | None, items: Sequence[NewItem]) -> list[NewItem]:

@@ -13,7 +13,7 @@ from resources.errors import ChunkingError
 from resources.orchestration.lease import observe
 from resources.orchestration.streams import ChunkOutcome, ChunksToEmbed, ChunkStream
 from resources.orchestration.work import work_of
-from resources.postgres import chunks, corpus_lock, pages
+from resources.postgres import chunks, corpus_lock, crawls, pages
 from resources.postgres.items import ItemEnd
 from resources.telemetry import metrics
 from resources.types import BatchKind, ItemStatus, Stage
@@ -75,6 +75,8 @@ def _store(stream: ChunkStream, group: Sequence[ChunkOutcome]) -> Counter[str]:
         corpus_lock.share(connection, corpus_id=stream.lease.batch.corpus_id)
         chunks.store(connection, batch_id=batch_id, chunking_fp=stream.index.chunking_fp, versions=done)
         ended = stream.lease.end_items(connection, [_end(outcome) for outcome in failed])
+        new_ids = [chunked.version.item_id for chunked in done if chunked.version.item_id is not None]
+        ended += crawls.end_repeated(connection, batch_id=batch_id, item_ids=new_ids)
         fail_points.reach(fail_points.CHUNKS_STORED)
     observe(ended)
     pieces = [chunk for chunked in done for chunk in chunked.document.chunks]

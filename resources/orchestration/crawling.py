@@ -42,7 +42,8 @@ def read(stream: FetchStream, group: Sequence[FetchOutcome]) -> list[FetchOutcom
         outcome.item.item_id: outcome
         for outcome in runtime().loop.map(crawling, lambda outcome: _read(reader, outcome, bodies), width=READS_AT_ONCE)
     }
-    return _without_spent_canonicals(stream.lease, [found.get(outcome.item.item_id, outcome) for outcome in group])
+    outcomes = [_with_known(stream.lease, found.get(outcome.item.item_id, outcome)) for outcome in group]
+    return _without_spent_canonicals(stream.lease, outcomes)
 
 
 def naming(outcomes: Sequence[FetchOutcome]) -> list[FetchOutcome]:
@@ -99,6 +100,16 @@ def release(lease: Lease, connection: Connection[TupleRow], outcome: FetchOutcom
     error = outcome.finding.interruption
     assert error is not None
     return lease.release(connection, [outcome.item.item_id], delay_seconds=error.retry_after_seconds, reason=error.code)
+
+
+def _with_known(lease: Lease, outcome: FetchOutcome) -> FetchOutcome:
+    """Add to a first page of a crawl by links what the same crawl found before: what nobody links now may be gone."""
+    item, finding = outcome.item, outcome.finding
+    if finding is None or item.depth != 0 or not CrawlRules(**(item.crawl or {})).follows_links:
+        return outcome
+    with lease.reading() as connection:
+        known = crawls.known_pages(connection, item_id=item.item_id)
+    return replace(outcome, finding=replace(finding, found=[*finding.found, *known]))
 
 
 def _without_spent_canonicals(lease: Lease, outcomes: Sequence[FetchOutcome]) -> list[FetchOutcome]:

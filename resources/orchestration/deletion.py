@@ -19,7 +19,7 @@ from psycopg.rows import TupleRow
 
 from resources.identifiers import Prefix, public_id
 from resources.orchestration import tags
-from resources.postgres import deletions
+from resources.postgres import deletions, removals
 from resources.postgres.database import Database
 from resources.postgres.deletions import OpenReceipt, Slice
 from resources.settings import Settings
@@ -55,11 +55,14 @@ class Sweeper:
             self._under_way = self._thread.submit(self._sweep)
 
     def step(self) -> bool:
-        """Remove one slice of one deletion, in one transaction; False when there is none to go on with now."""
+        """Remove one slice of one deletion, or delete a page that a crawl found gone, in one transaction.
+
+        False when there is nothing to go on with now.
+        """
         with self._database.transaction() as connection:
             receipt = deletions.take(connection)
             if receipt is None:
-                return False
+                return removals.delete_next(connection)
             done = deletions.remove_slice(connection, receipt)
             if done.is_empty and receipt.is_of_corpus:
                 done = self._drop_partition(connection, receipt)

@@ -42,8 +42,11 @@ class Finding:
 
     @property
     def names(self) -> list[FoundItem]:
-        """Return all that is to become an item, the page's own address first."""
-        return [*([self.canonical] if self.canonical else []), *self.found]
+        """Return all that is to become an item, once each, the page's own address first."""
+        first: dict[str, FoundItem] = {}
+        for each in (*([self.canonical] if self.canonical else []), *self.found):
+            first.setdefault(each.url_key, each)
+        return list(first.values())
 
 
 class LinkReader(Protocol):

@@ -13,14 +13,20 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
+from resources.postgres import items
+from resources.postgres.items import EndedItem, ItemEnd
 from resources.postgres.queries import query
+from resources.types import ItemStatus
 
 MAX_SITEMAPS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundItem:
-    """A page, or a sitemap, that another one names. Of a `family` a job takes `family_urls` at most."""
+    """A page, or a sitemap, that another one names, one deeper unless it has a `depth`.
+
+    Of a `family` a job takes `family_urls` at most.
+    """
 
     url: str
     url_key: str
@@ -28,6 +34,7 @@ class FoundItem:
     kind: str = "page"
     family: str | None = None
     family_urls: int = 0
+    depth: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +77,37 @@ def add(connection: Connection[TupleRow], *, parent_id: UUID, found: Sequence[Fo
                 "kinds": [each.kind for each in found],
                 "families": [each.family for each in found],
                 "family_urls": [each.family_urls for each in found],
+                "depths": [each.depth for each in found],
                 "room": room,
                 "max_sitemaps": MAX_SITEMAPS,
             },
         ).fetchone()
     connection.execute(query("notify_jobs"))
     return row or Added()
+
+
+def known_pages(connection: Connection[TupleRow], *, item_id: UUID) -> list[FoundItem]:
+    """Return what the same crawl as an item's found before, as far as the corpus still has it."""
+    with connection.cursor(row_factory=class_row(FoundItem)) as cursor:
+        return cursor.execute(query("known_pages"), {"item_id": item_id, "family_urls": 2**31 - 1}).fetchall()
+
+
+def end_repeated(connection: Connection[TupleRow], *, batch_id: UUID, item_ids: Sequence[UUID]) -> list[EndedItem]:
+    """End those of the items that a crawl found and whose text a document of the corpus has already.
+
+    One after the other under the lock of their job, so that of several new ones with the same text one stays.
+    """
+    rows = connection.execute(query("found_pages"), {"item_ids": list(item_ids)}).fetchall()
+    found = [row[0] for row in rows]
+    if found:
+        items.lock_jobs(connection, found)
+    ended: list[EndedItem] = []
+    for item_id in found:
+        row = connection.execute(query("repeated_page"), {"item_id": item_id}).fetchone()
+        if row is not None:
+            end = ItemEnd(item_id=item_id, status=ItemStatus.SKIPPED, document_id=row[0], duplicate_of=row[1])
+            ended += items.end(connection, batch_id=batch_id, ends=[end])
+    return ended
 
 
 def standing_item(connection: Connection[TupleRow], *, item_id: UUID, url_key: str) -> UUID | None:

@@ -45,13 +45,17 @@ class ItemEnd:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedItem:
-    """What ended in this transaction; `age_seconds` since it was submitted, for the histogram."""
+    """What ended in this transaction; `age_seconds` since it was submitted, for the histogram.
+
+    `ended_crawl` is its job, if that crawls and is over.
+    """
 
     item_id: UUID
     status: ItemStatus
     failed_stage: Stage | None
     code: str | None
     age_seconds: float
+    ended_crawl: UUID | None = None
 
 
 def lock_jobs(connection: Connection[TupleRow], item_ids: Iterable[UUID]) -> None:
@@ -66,9 +70,13 @@ def end(connection: Connection[TupleRow], *, batch_id: UUID, ends: Iterable[Item
         return []
     lock_jobs(connection, (item.item_id for item in ends))
     with connection.cursor(row_factory=class_row(EndedItem)) as cursor:
-        return cursor.execute(
+        ended = cursor.execute(
             query("end_items"), {"batch_id": batch_id, "ends": Jsonb([_plain(item) for item in ends])}
         ).fetchall()
+    crawls = {item.ended_crawl for item in ended if item.ended_crawl is not None}
+    if crawls:
+        connection.execute(query("report_gone_pages"), {"job_ids": list(crawls)})
+    return ended
 
 
 def release(

@@ -41,7 +41,7 @@ _NO_PAGE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrawlRules:
-    """What a job may crawl. `hosts` are those of its seeds."""
+    """What a job may crawl. `hosts` are those of its seeds, `seeds` the fingerprint of these."""
 
     mode: str
     max_depth: int
@@ -50,6 +50,7 @@ class CrawlRules:
     exclude: Sequence[str]
     same_host: bool
     hosts: Sequence[str]
+    seeds: str = ""
 
     @property
     def follows_links(self) -> bool:

@@ -20,7 +20,8 @@ from resources.orchestration.page_io_manager import PageIOManager
 from resources.orchestration.runtime import Runtime
 from resources.orchestration.streams import FetchOutcome, FetchStream
 from resources.orchestration.work import RunWork
-from resources.postgres import batches, crawls, items, pages
+from resources.postgres import batches, chunks, crawls, items, pages, removals
+from resources.postgres.chunks import ChunkedVersion
 from resources.postgres.crawls import Added, FoundItem
 from resources.postgres.database import Database as PipelineDatabase
 from resources.postgres.pages import FetchItem
@@ -28,7 +29,7 @@ from resources.types import PageLinks
 from tests.api import Api, running_api
 from tests.builders import make_page, make_worker
 from tests.database import Database
-from tests.rows import begin, claim_all
+from tests.rows import begin, claim_all, extracted
 
 SITE = "https://docs.example.com"
 
@@ -51,8 +52,13 @@ def parts(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runti
 class Site:
     """What the pages of a site name, by path. It is the extractor of these tests, and it counts what it reads."""
 
-    def __init__(self, links: Mapping[str, PageLinks | Exception]) -> None:
+    def __init__(
+        self,
+        links: Mapping[str, PageLinks | Exception],
+        missing: Sequence[str] = ("/robots.txt", "/missing", "/gone"),
+    ) -> None:
         self.links = links
+        self.missing = missing
         self.read: list[str] = []
 
     async def __call__(self, *, kind: str, body: bytes, content_type: str, charset: str | None, url: str) -> PageLinks:
@@ -65,7 +71,7 @@ class Site:
 
     def outcome(self, item: FetchItem) -> FetchOutcome:
         assert item.url is not None
-        if item.url.removeprefix(SITE) in ("/robots.txt", "/missing", "/gone"):
+        if item.url.removeprefix(SITE) in self.missing:
             return FetchOutcome(item=item, error=ScrapingError("http_4xx", "none", http_status=404))
         return FetchOutcome(item=item, page=make_page(item.url.encode(), url=item.url))
 
@@ -119,6 +125,43 @@ def rows_of(owner: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
         "LEFT JOIN cixml.job_items p ON p.id = i.parent_item_id ORDER BY i.created_at, i.ordinal",
         [SITE, SITE],
     ).fetchall()
+
+
+def make_live(owner: psycopg.Connection[Any]) -> None:
+    """Let what was fetched be live, as after its flip."""
+    owner.execute(
+        "UPDATE cixml.documents d SET live_version_id = v.id, fetch_seq = v.fetch_seq FROM cixml.document_versions v "
+        "WHERE v.document_id = d.id"
+    )
+
+
+def delete_removed(pipeline: PipelineDatabase) -> int:
+    """Do what lifeline does with pages that are gone; return how many there were."""
+    for count in range(100):
+        with pipeline.transaction() as connection:
+            if not removals.delete_next(connection):
+                return count
+    raise AssertionError("there is no end")
+
+
+def store_texts(pipeline: PipelineDatabase, batch: batches.Batch, texts: Mapping[str, str]) -> None:
+    """Fetch and cut the items of a batch, each with its own body and with a text by its path."""
+    with pipeline.transaction() as connection:
+        waiting = pages.fetch_items(connection, batch_id=batch.batch_id)
+        fp = batch.serving.chunking_fp
+        pages.store_pages(
+            connection, [(item, make_page(str(item.url).encode(), url=str(item.url))) for item in waiting]
+        )
+        versions = pages.versions_to_chunk(connection, batch_id=batch.batch_id, chunking_fp=fp)
+        chunks.store(
+            connection,
+            batch_id=batch.batch_id,
+            chunking_fp=fp,
+            versions=[
+                ChunkedVersion(version=each, document=extracted(texts[each.url_key.removeprefix(SITE)]))
+                for each in versions
+            ],
+        )
 
 
 async def test_links_become_items_once_to_the_depth_and_the_job_ends_with_the_last(
@@ -332,3 +375,101 @@ async def test_rules_that_make_no_sense_are_refused(api: Api, crawl: dict[str, A
     answer = await api.post("/v1/jobs", {"corpus": "docs", "urls": [f"{SITE}/1", f"{SITE}/2"], "crawl": crawl})
     assert answer.status_code == 422
     assert [each["pointer"] for each in answer.json()["errors"]] == [pointer]
+
+
+async def test_the_same_crawl_again_looks_at_what_is_linked_no_more_and_reports_what_is_gone(
+    api: Api, parts: Runtime, owner: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await crawl(api)
+    fetch_all(parts, Site({"/": links("/gone", "/kept"), "/gone": PageLinks()}, missing=()), monkeypatch)
+    make_live(owner)
+    job = await crawl(api)
+    fetch_all(parts, Site({"/": links()}), monkeypatch)
+    told = (await api.get(f"/v1/jobs/{job}/items")).json()["content"]
+    assert [(each["url"].removeprefix(SITE), each["status"], each["change"]) for each in told] == [
+        ("/", "unchanged", "unchanged"),
+        ("/gone", "skipped", "removed"),
+        ("/kept", "unchanged", "unchanged"),
+    ]
+    assert told[1]["error"]["http_status"] == 404
+    assert delete_removed(parts.database) == 1
+    assert owner.execute("SELECT url FROM cixml.documents WHERE deleted_at IS NOT NULL").fetchall() == [
+        (f"{SITE}/gone",)
+    ]
+    assert owner.execute("SELECT kind, corpus, status FROM cixml.receipts").fetchall() == [
+        ("document", "docs", "pending")
+    ]
+
+
+async def test_what_left_the_sitemap_is_gone_unless_a_sitemap_could_not_be_read(
+    api: Api, parts: Runtime, owner: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sitemap(*paths: str) -> Site:
+        return Site({"/sitemap.xml": links(*paths)}, missing=())
+
+    await crawl(api, "/sitemap.xml", mode="sitemap")
+    fetch_all(parts, sitemap("/a", "/b"), monkeypatch)
+    make_live(owner)
+    broken = Site({"/sitemap.xml": ChunkingError("sitemap_invalid", "broken")})
+    job = await crawl(api, "/sitemap.xml", mode="sitemap")
+    fetch_all(parts, broken, monkeypatch)
+    assert (await api.get(f"/v1/jobs/{job}")).json()["items"]["total"] == 1
+
+    other = await crawl(api, "/sitemap.xml", mode="sitemap", max_pages=7)  # another crawl: it found nothing before
+    fetch_all(parts, sitemap("/a"), monkeypatch)
+    assert (await api.get(f"/v1/jobs/{other}")).json()["items"]["total"] == 2
+
+    job = await crawl(api, "/sitemap.xml", mode="sitemap")
+    fetch_all(parts, sitemap("/a"), monkeypatch)
+    told = (await api.get(f"/v1/jobs/{job}/items")).json()["content"]
+    assert [(each["url"].removeprefix(SITE), each["status"], each["change"]) for each in told] == [
+        ("/sitemap.xml", "skipped", None),
+        ("/a", "unchanged", "unchanged"),
+        ("/b", "skipped", "removed"),
+    ]
+    summary = (await api.get(f"/v1/jobs/{job}")).json()
+    assert (summary["status"], summary["items"]["total"], summary["progress"]) == ("succeeded", 3, 1.0)
+    assert delete_removed(parts.database) == 1
+
+
+async def test_a_page_that_came_back_before_it_was_deleted_stays(
+    api: Api, parts: Runtime, owner: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await crawl(api, "/gone")
+    fetch_all(parts, Site({}, missing=()), monkeypatch)
+    make_live(owner)
+    await crawl(api, "/gone")
+    fetch_all(parts, Site({}), monkeypatch)
+    owner.execute("UPDATE cixml.documents SET checked_at = now()")
+    assert delete_removed(parts.database) == 1
+    assert owner.execute("SELECT count(*) FROM cixml.documents WHERE deleted_at IS NULL").fetchone() == (1,)
+    assert owner.execute("SELECT count(*) FROM cixml.removed_pages").fetchone() == (0,)
+
+
+async def test_a_new_page_that_repeats_a_text_of_the_corpus_makes_no_document(
+    api: Api, pipeline: PipelineDatabase, owner: psycopg.Connection[Any]
+) -> None:
+    job = await crawl(api)
+    (claimed,) = claim_all(pipeline)
+    batch = begin(pipeline, claimed.batch_id)
+    (seed,) = owner.execute("SELECT id FROM cixml.job_items").fetchone() or (None,)
+    with pipeline.transaction() as connection:
+        items.lock_jobs(connection, [seed])
+        crawls.add(connection, parent_id=seed, found=[page("/one"), page("/two"), page("/other")], room=9)
+    store_texts(pipeline, batch, {"/": "Home."})
+    (claimed,) = claim_all(pipeline)
+    batch = begin(pipeline, claimed.batch_id, "run-2")
+    store_texts(pipeline, batch, {"/one": "The same.", "/two": "The same.", "/other": "Home."})
+    with pipeline.transaction() as connection:
+        open_items = [item.item_id for item in batches.open_items(connection, batch_id=batch.batch_id)]
+        ended = crawls.end_repeated(connection, batch_id=batch.batch_id, item_ids=open_items)
+    assert [each.status for each in ended] == ["skipped", "skipped"]
+    told = {each["url"].removeprefix(SITE): each for each in (await api.get(f"/v1/jobs/{job}/items")).json()["content"]}
+    assert {path: each["status"] for path, each in told.items()} == {
+        "/": "embedding",
+        "/one": "embedding",
+        "/two": "skipped",
+        "/other": "skipped",
+    }
+    assert (told["/two"]["duplicate_of"], told["/other"]["duplicate_of"]) == (told["/one"]["id"], told["/"]["id"])
+    assert told["/two"]["document_id"] == told["/one"]["document_id"]

@@ -62,6 +62,11 @@ async def alices_corpus(api: Api, database: Database) -> str:  # noqa: F811
                 "VALUES (%s, now(), 'o', 'docs', 'm', 'index')",
                 [alice],
             ),
+            (
+                "INSERT INTO cixml.removed_pages (item_id, document_id, corpus_id, caller_id) "
+                "VALUES (uuidv7(), uuidv7(), %s, %s)",
+                [corpus[0], alice],
+            ),
             ("INSERT INTO cixml.workers (id, queues, slots) VALUES ('w', '{ingest}', 3)", []),
             ("INSERT INTO cixml.hosts VALUES ('docs.example.com', now(), 'crawl delay')", []),
             (

@@ -35,7 +35,8 @@ WITH ending AS (
         cached_tokens = coalesce(e.cached_tokens, 0), ended_version = j.version + 1
     FROM ending e JOIN freed f ON f.item_id = e.item_id, cixml.jobs j
     WHERE i.id = e.item_id AND j.id = i.job_id AND i.finished_at IS NULL
-    RETURNING i.id, i.job_id, i.status, i.failed_stage, i.error, i.created_at, i.caller_id, i.corpus_id, i.fetched_at,
+    RETURNING i.id, i.job_id, i.status, i.failed_stage, i.error, i.created_at, i.caller_id, i.corpus_id, i.document_id,
+              i.fetched_at,
               i.http_status, i.bytes, i.chunks_total, i.cached_tokens
 ), tally AS (
     SELECT job_id, count(*) AS ended, count(*) FILTER (WHERE status = 'failed') AS failed,
@@ -56,6 +57,11 @@ WITH ending AS (
             WHEN j.items_good + t.good = 0 THEN 'failed'
             ELSE 'partial' END
     FROM tally t WHERE j.id = t.job_id
+    RETURNING j.id, j.finished_at IS NOT NULL AND j.crawl IS NOT NULL AS ends_crawl
+), removed AS (
+    INSERT INTO cixml.removed_pages (item_id, document_id, corpus_id, caller_id)
+    SELECT d.id, d.document_id, d.corpus_id, d.caller_id FROM ended d JOIN ending e ON e.item_id = d.id
+    WHERE e.change = 'removed' AND d.document_id IS NOT NULL
 ), turn AS MATERIALIZED (
     SELECT pg_advisory_xact_lock(hashtextextended('cixml usage ' || b.corpus_id, 0))
     FROM cixml.batches b WHERE b.id = %(batch_id)s
@@ -77,5 +83,6 @@ WITH ending AS (
         cached_tokens = u.cached_tokens + excluded.cached_tokens
 )
 SELECT id AS item_id, status, failed_stage, error ->> 'code' AS code,
-       extract(epoch FROM clock_timestamp() - created_at)::float8 AS age_seconds
+       extract(epoch FROM clock_timestamp() - created_at)::float8 AS age_seconds,
+       (SELECT c.id FROM counted c WHERE c.id = job_id AND c.ends_crawl) AS ended_crawl
 FROM ended

@@ -13,8 +13,8 @@ WITH RECURSIVE parent AS (
 ), given AS (
     SELECT u.*, row_number() OVER (PARTITION BY u.family ORDER BY u.position) AS member
     FROM unnest(%(urls)s::text[], %(url_keys)s::text[], %(hosts)s::text[], %(kinds)s::text[], %(families)s::text[],
-                %(family_urls)s::int[])
-         WITH ORDINALITY AS u (url, url_key, host, kind, family, family_urls, position)
+                %(family_urls)s::int[], %(depths)s::int[])
+         WITH ORDINALITY AS u (url, url_key, host, kind, family, family_urls, depth, position)
     WHERE NOT EXISTS (SELECT FROM lineage l JOIN cixml.job_items o ON o.job_id = l.job_id
                       WHERE o.url_key = u.url_key AND o.depth IS NOT NULL)
 ), fresh AS (
@@ -30,7 +30,7 @@ WITH RECURSIVE parent AS (
 ), added AS (
     INSERT INTO cixml.job_items (job_id, caller_id, corpus_id, ordinal, url, url_key, host, kind, depth, parent_item_id, family)
     SELECT p.job_id, p.caller_id, p.corpus_id, p.items_total + t.number - 1, t.url, t.url_key, t.host, t.kind,
-           p.depth + 1, p.id, t.family
+           coalesce(t.depth, p.depth + 1), p.id, t.family
     FROM taken t, parent p
     ORDER BY t.number
     RETURNING id, caller_id, corpus_id, url_key, host, kind
