@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import re
+import struct
+import zlib
 
 from pypdf import PdfReader
 from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
@@ -14,9 +16,21 @@ from resources.errors import ChunkingError
 from resources.types import TextLayer
 
 MAX_PAGES = 2_000
-_BROKEN = (PyPdfError, ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RecursionError, TypeError,
-           ValueError)  # fmt: skip
-"""What pypdf raises for files that break the format; it says so of a few alone."""
+_BROKEN = (
+    PyPdfError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What pypdf raises for files that break the format, or use a filter that it has not; it says so of a few alone."""
 _HYPHEN = re.compile(r"(?<=[^\W\d_])[-\u00ad]\n(?=[a-zà-öø-ÿ])")
 _LANGUAGE = re.compile(r"[A-Za-z]{2}(?![A-Za-z])")
 

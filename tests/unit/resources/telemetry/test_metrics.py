@@ -76,4 +76,5 @@ def test_no_metric_has_a_caller_a_url_or_a_corpus_as_label() -> None:
         "part",
         "kind",
         "policy",
+        "layer",
     }
