@@ -49,7 +49,6 @@ NICE = 5  # embedding, Postgres and the API go first
 REQUESTS_PER_WORKER = 2_000  # then it is replaced: libxml2's memory fragments
 BACKLOG = 512
 QUICK_DEATH_SECONDS = 1.0  # a worker that lives shorter is not replaced at once
-LOOK_SECONDS = 1.0  # dead workers are looked for as often, whatever became of their signals
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 
@@ -171,7 +170,7 @@ class Parent:
         for _ in range(self._settings.processes or len(os.sched_getaffinity(0))):
             self._fork()
         try:
-            while (got := signal.sigtimedwait(_SIGNALS, LOOK_SECONDS)) is None or got.si_signo == signal.SIGCHLD:
+            while signal.sigwait(_SIGNALS) == signal.SIGCHLD:
                 self._replace_dead()
         finally:
             self._end_all()
