@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -13,6 +14,7 @@ import dagster as dg
 import psycopg
 import pytest
 import pytest_asyncio
+from dagster import DagsterInstance
 from psycopg import errors
 
 from resources.membership import caller_id_of
@@ -25,11 +27,14 @@ from resources.postgres import batches, chunks, claims, corpus_lock, items, page
 from resources.postgres.chunks import ChunkedVersion
 from resources.postgres.database import Database as PipelineDatabase
 from resources.postgres.items import ItemEnd
+from resources.postgres.queries import query
+from resources.postgres.receipts import DocumentFilter
 from resources.types import BatchState, ItemStatus, Stage, TextLayer
 from tests.api import ALICE, BOB, Api, running_api
 from tests.builders import make_worker
 from tests.database import PEPPER, Database
 from tests.deletion import sweep, sweeper_of
+from tests.integration.test_cancellation import wait_for_lock
 from tests.rows import begin, claim_all, embed_and_flip, extracted
 
 DOCUMENTS = "/v1/corpora/docs/documents"
@@ -361,3 +366,26 @@ async def test_what_was_pushed_goes_with_its_document_and_a_push_afterwards_is_a
     [found] = (await api.get(DOCUMENTS)).json()["content"]
     assert found["id"] != document["id"]
     assert owner.execute("SELECT count(*) FROM cixml.page_bodies").fetchone() == (1,)
+
+
+async def test_a_push_that_waited_for_a_deletion_of_its_document_is_of_after_it(
+    api: Api, pipeline: PipelineDatabase, database: Database, owner: psycopg.Connection[Any]
+) -> None:
+    await push(api, "The first text of the page.")
+    run(pipeline)
+    corpus_id, document_id = owner.execute("SELECT corpus_id, id FROM cixml.documents").fetchone() or (None, None)
+    where = DocumentFilter(document_id=document_id).parameters()
+    with psycopg.connect(database.owner_url) as deleting:
+        deleting.execute("SELECT set_config('cixml.caller_id', %s, true)", [ALICES])
+        deleting.execute(query("lock_corpus"), {"corpus_id": corpus_id})
+        pushing = asyncio.create_task(push(api, "The second text of the page."))
+        await asyncio.to_thread(wait_for_lock, owner)
+        deleting.execute(
+            query("delete_documents"), {"corpus_id": corpus_id, "address": "docs", "kind": "document"} | where
+        )
+    job = await pushing
+    with DagsterInstance.ephemeral() as instance, closing(sweeper_of(database, instance)) as sweeper:
+        sweep(sweeper, owner)
+    run(pipeline)
+    assert (await api.get(f"/v1/jobs/{job['id']}")).json()["status"] == "succeeded"
+    assert owner.execute("SELECT count(*) FROM cixml.documents WHERE live_version_id IS NOT NULL").fetchone() == (1,)
