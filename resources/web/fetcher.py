@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from resources.errors import InvalidUrlError, ScrapingError
+from resources.media_types import HTML
 from resources.settings import FetchSettings
 from resources.types import FetchedPage, RobotsVerdict
 from resources.web.addresses import AddressPolicy
@@ -24,6 +25,7 @@ from resources.web.answers import (
 from resources.web.backend import Resolver
 from resources.web.body import read_body
 from resources.web.client import Answer, GuardedClient, Header
+from resources.web.meta_refresh import refresh_target
 from resources.web.politeness import HostGates, ScriptRunner
 from resources.web.robots_gate import RobotsGate
 from resources.web.urls import ParsedUrl, is_robots_file, parse_url
@@ -126,7 +128,8 @@ class Fetcher:
                     if answer.status in REDIRECT_STATUSES:
                         return _redirect_target(answer, url)
                     check_status(answer, is_conditional=bool(validators))
-                    return await self._page(first, url, robots, answer, is_sitemap=is_sitemap)
+                    page = await self._page(first, url, robots, answer, is_sitemap=is_sitemap)
+                    return page if is_sitemap else _refreshed(page, url)
             except ScrapingError as error:
                 if error.retryable and error.retry_after_seconds:
                     pause_seconds = min(error.retry_after_seconds, self._settings.max_retry_after_seconds)
@@ -191,6 +194,18 @@ def _redirect_target(answer: Answer, base: ParsedUrl) -> ParsedUrl:
     except InvalidUrlError as error:
         text = f"the page redirects to a URL that is not fetched: {error.message}"
         raise ScrapingError("redirect_blocked", text, http_status=answer.status) from error
+
+
+def _refreshed(page: FetchedPage, base: ParsedUrl) -> FetchedPage | ParsedUrl:
+    """Return where a page sends its reader at once, as a redirect does, or the page."""
+    target = refresh_target(page.body) if page.body and page.content_type == HTML else None
+    if target is None:
+        return page
+    try:
+        found = parse_url(target, base=base.href)
+    except InvalidUrlError:
+        return page
+    return page if found.href == base.href else found  # a page that renews itself stays
 
 
 def _validators(etag: str | None, last_modified: str | None) -> tuple[Header, ...]:

@@ -152,6 +152,40 @@ async def test_redirect_is_checked_like_the_first_url(
     assert (await failure(fetcher, f"{server.url}/loop")).code == code
 
 
+def refresh(target: str) -> Page:
+    return Page(f'<html><head><meta http-equiv="refresh" content="0; url={target}"></head></html>')
+
+
+async def test_page_that_sends_its_reader_on_is_followed_like_a_redirect(server: WebServer, fetcher: Fetcher) -> None:
+    server.pages |= {"/a": refresh("b"), "/b": Page("<p>end</p>"), "/self": refresh("/self#x"), "/1": refresh("/2")}
+    server.pages |= {
+        "/2": refresh("/1"),
+        "/inner": refresh("http://169.254.169.254/"),
+        "/file": refresh("file:///etc/passwd"),
+    }
+    page = await fetcher.fetch(f"{server.url}/a")
+    assert (page.url, page.final_url, page.body) == (f"{server.url}/a", f"{server.url}/b", b"<p>end</p>")
+    assert (await fetcher.fetch(f"{server.url}/self")).final_url == f"{server.url}/self"
+    assert (await fetcher.fetch(f"{server.url}/file")).final_url == f"{server.url}/file"
+    assert (await failure(fetcher, f"{server.url}/1")).code == "redirect_loop"
+    assert (await failure(fetcher, f"{server.url}/inner")).code == "address_blocked"
+
+
+async def test_sitemap_may_be_of_any_type_and_robots_file_is_never_disallowed(
+    server: WebServer, fetcher: Fetcher
+) -> None:
+    server.pages["/robots.txt"] = Page("User-agent: *\nDisallow: /", "text/plain")
+    server.pages["/s.xml.gz"] = Page(b"\x1f\x8b", "application/octet-stream")
+    assert b"Disallow" in ((await fetcher.fetch(f"{server.url}/robots.txt", is_sitemap=True)).body or b"")
+    with pytest.raises(ScrapingError, match="disallows"):
+        await fetcher.fetch(f"{server.url}/s.xml.gz", is_sitemap=True)
+
+
+async def test_sitemap_is_taken_as_it_is(server: WebServer, fetcher: Fetcher) -> None:
+    server.pages["/s.xml.gz"] = Page(b"\x1f\x8b", "application/octet-stream")
+    assert (await fetcher.fetch(f"{server.url}/s.xml.gz", is_sitemap=True)).body == b"\x1f\x8b"
+
+
 async def test_redirect_without_location_is_refused(server: WebServer, fetcher: Fetcher) -> None:
     server.pages["/a"] = Page("", status=302)
     assert (await failure(fetcher, f"{server.url}/a")).code == "redirect_blocked"
