@@ -17,15 +17,16 @@ from resources.orchestration.lease import Lease
 from resources.orchestration.runtime import runtime
 from resources.orchestration.streams import FetchOutcome, FetchStream, Finding, LinkReader
 from resources.postgres import crawls, pages
-from resources.postgres.crawls import FoundItem
+from resources.postgres.crawls import FoundItem, StoredPage
 from resources.postgres.items import EndedItem, ItemEnd
-from resources.postgres.pages import FetchItem, VersionBody
+from resources.postgres.pages import FetchItem
 from resources.types import FetchedPage, ItemStatus, PageLinks
 from resources.web.crawl_scope import CrawlRules, FoundUrl, found_urls, has_left, is_on
 from resources.web.urls import ParsedUrl, is_robots_file, parse_url
 
 MAX_SITEMAP_NESTING = 3  # robots.txt, an index, its sitemaps
 READS_AT_ONCE = 3
+STORED_AT_ONCE = 8  # pages that came unchanged: their bytes are in memory together
 READ_TRIES = 2  # a worker that dies may have died of its neighbour's page
 _LEFT_OUT = frozenset({"robots_disallowed", "unsupported_type"})  # of pages that nobody asked for by name: no failures
 _GONE = frozenset({404, 410})
@@ -37,13 +38,18 @@ def read(stream: FetchStream, group: Sequence[FetchOutcome]) -> list[FetchOutcom
     reader = stream.reader
     if not crawling or reader is None:
         return list(group)
-    bodies = _stored_bodies(stream.lease, crawling)
-    found = {
-        outcome.item.item_id: outcome
-        for outcome in runtime().loop.map(crawling, lambda outcome: _read(reader, outcome, bodies), width=READS_AT_ONCE)
-    }
+    found: dict[UUID, FetchOutcome] = {}
+    for start in range(0, len(crawling), STORED_AT_ONCE):
+        few = crawling[start : start + STORED_AT_ONCE]
+        found |= _read_few(stream.lease, reader, few)
     outcomes = [_with_known(stream.lease, found.get(outcome.item.item_id, outcome)) for outcome in group]
     return _without_spent_canonicals(stream.lease, outcomes)
+
+
+def _read_few(lease: Lease, reader: LinkReader, outcomes: Sequence[FetchOutcome]) -> dict[UUID, FetchOutcome]:
+    stored = _stored_pages(lease, outcomes)
+    ready = runtime().loop.map(outcomes, lambda outcome: _read(reader, outcome, stored), width=READS_AT_ONCE)
+    return {outcome.item.item_id: outcome for outcome in ready}
 
 
 def naming(outcomes: Sequence[FetchOutcome]) -> list[FetchOutcome]:
@@ -153,7 +159,7 @@ def _skipped(
     )
 
 
-def _stored_bodies(lease: Lease, outcomes: Sequence[FetchOutcome]) -> Mapping[UUID, VersionBody]:
+def _stored_pages(lease: Lease, outcomes: Sequence[FetchOutcome]) -> Mapping[UUID, StoredPage]:
     versions = [
         outcome.item.live_version_id
         for outcome in outcomes
@@ -162,10 +168,10 @@ def _stored_bodies(lease: Lease, outcomes: Sequence[FetchOutcome]) -> Mapping[UU
     if not versions:
         return {}
     with lease.reading() as connection:
-        return pages.bodies(connection, version_ids=versions)
+        return crawls.stored_pages(connection, version_ids=versions)
 
 
-async def _read(reader: LinkReader, outcome: FetchOutcome, bodies: Mapping[UUID, VersionBody]) -> FetchOutcome:
+async def _read(reader: LinkReader, outcome: FetchOutcome, kept: Mapping[UUID, StoredPage]) -> FetchOutcome:
     item, page = outcome.item, outcome.page
     rules = CrawlRules(**(item.crawl or {}))
     if page is None:
@@ -174,7 +180,7 @@ async def _read(reader: LinkReader, outcome: FetchOutcome, bodies: Mapping[UUID,
     if not item.is_sitemap and item.depth and has_left(rules, page_url, parse_url(page.url)):
         left = ScrapingError("out_of_scope", "the page redirects to a host that the crawl does not go to")
         return replace(outcome, finding=Finding(left_out=left))
-    stored = bodies.get(item.live_version_id) if item.live_version_id and page.body is None else None
+    stored = kept.get(item.live_version_id) if item.live_version_id and page.body is None else None
     try:
         links = await _links(reader, item, page, stored)
     except ExtractorUnavailableError as error:
@@ -187,7 +193,7 @@ async def _read(reader: LinkReader, outcome: FetchOutcome, bodies: Mapping[UUID,
     return replace(outcome, finding=_finding(rules, item, page_url, links))
 
 
-async def _links(reader: LinkReader, item: FetchItem, page: FetchedPage, stored: VersionBody | None) -> PageLinks:
+async def _links(reader: LinkReader, item: FetchItem, page: FetchedPage, stored: StoredPage | None) -> PageLinks:
     body = page.body if stored is None else stored.body
     if body is None:
         return PageLinks()

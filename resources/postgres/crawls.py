@@ -46,6 +46,23 @@ class Added:
     left_out: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPage:
+    """The bytes of a version, to be read for links again."""
+
+    document_version_id: UUID
+    content_type: str
+    charset: str | None
+    body: bytes
+
+
+def stored_pages(connection: Connection[TupleRow], *, version_ids: Sequence[UUID]) -> dict[UUID, StoredPage]:
+    """Return the bytes of some versions, by version."""
+    with connection.cursor(row_factory=class_row(StoredPage), binary=True) as cursor:
+        rows = cursor.execute(query("stored_pages"), {"version_ids": list(version_ids)}).fetchall()
+    return {row.document_version_id: row for row in rows}
+
+
 def room_of_caller(connection: Connection[TupleRow], *, caller_id: str, queued_pages: int) -> int:
     """Return how many pages a caller's quota leaves room for. 0 `queued_pages` is no quota.
 

@@ -63,6 +63,7 @@ class Site:
 
     async def __call__(self, *, kind: str, body: bytes, content_type: str, charset: str | None, url: str) -> PageLinks:
         path = url.removeprefix(SITE)
+        assert body == url.encode()  # also of a page that came unchanged
         self.read.append(path)
         found = self.links.get(path, PageLinks())
         if isinstance(found, Exception):
@@ -473,3 +474,21 @@ async def test_a_new_page_that_repeats_a_text_of_the_corpus_makes_no_document(
     }
     assert (told["/two"]["duplicate_of"], told["/other"]["duplicate_of"]) == (told["/one"]["id"], told["/"]["id"])
     assert told["/two"]["document_id"] == told["/one"]["document_id"]
+
+
+async def test_a_page_that_came_unchanged_is_read_as_it_is_stored(
+    api: Api, parts: Runtime, owner: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unchanged(Site):
+        def outcome(self, item: FetchItem) -> FetchOutcome:
+            assert item.url is not None
+            body = None if item.live_version_id else item.url.encode()
+            return FetchOutcome(item=item, page=make_page(body, url=item.url))
+
+    await crawl(api, max_depth=0)
+    fetch_all(parts, Unchanged({}), monkeypatch)
+    make_live(owner)
+    owner.execute("UPDATE cixml.document_versions SET text = 'The text layer.'")
+    await crawl(api)
+    fetch_all(parts, Unchanged({"/": links("/a")}), monkeypatch)
+    assert [row[:3] for row in rows_of(owner)][1:] == [("/", 0, "unchanged"), ("/a", 1, "indexed")]

@@ -92,6 +92,7 @@ def test_a_small_site_is_crawled_by_its_links_and_again(stack: Stack) -> None:
         del server.pages["/b"]
         again = ended(client, submit(stack, key, "crawled", f"{server.url}/", mode="links", max_depth=3, max_pages=40))
         changes = {path: item["change"] for path, item in items_of(client, again["id"], server.url)}
+        assert "/private/x" in changes  # which an unchanged page names
         told = {path: changes[path] for path in ("/", "/a", "/new", "/b")}
         assert told == {"/": "unchanged", "/a": "changed", "/new": "new", "/b": "removed"}
         urls = gone(client, "crawled", f"{server.url}/b")
