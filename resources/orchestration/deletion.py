@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dagster import DagsterInstance, RunsFilter
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 from dagster._serdes import serialize_value
-from psycopg import Connection
+from psycopg import Connection, DatabaseError
 from psycopg.rows import TupleRow
 
 from resources.identifiers import Prefix, public_id
@@ -29,7 +29,7 @@ LIMITS = "-c statement_timeout=60s -c lock_timeout=2s"
 PARTITIONS = "corpora"
 """The name of the partitions definition: a key of it is a corpus."""
 OPEN_BACKFILL = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
-DISPATCH, RUN, BACKFILL = "dispatch", "run", "backfill"
+DISPATCH, RUN, BACKFILL, FAILURE = "dispatch", "run", "backfill", "failure"
 logger = logging.getLogger("cixml.deletion")
 
 
@@ -63,14 +63,24 @@ class Sweeper:
             receipt = deletions.take(connection)
             if receipt is None:
                 return removals.delete_next(connection)
-            done = deletions.remove_slice(connection, receipt)
-            if done.is_empty and receipt.is_of_corpus:
-                done = self._drop_partition(connection, receipt)
+            done = self._take_slice(connection, receipt)
             sums = deletions.keep(connection, receipt, done)
         for layer, count in done.removed.items():
             metrics.deleted.labels(layer).inc(count)
         _tell(receipt, done, sums)
         return True
+
+    def _take_slice(self, connection: Connection[TupleRow], receipt: OpenReceipt) -> Slice:
+        """Remove a slice. One that fails is undone and tried again later: other deletions go on meanwhile."""
+        try:
+            with connection.transaction():
+                done = deletions.remove_slice(connection, receipt)
+                return self._drop_partition(connection, receipt) if done.is_empty and receipt.is_of_corpus else done
+        except DatabaseError:
+            if connection.closed:
+                raise
+            logger.exception("a slice of the deletion of %s in %s failed", receipt.kind, receipt.partition_key)
+            return Slice(waits_for=FAILURE)
 
     def close(self) -> None:
         """End the thread and its connection; a slice under way goes on to its end."""

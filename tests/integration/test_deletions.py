@@ -572,3 +572,26 @@ def test_a_deletion_queues_behind_the_flip_of_an_index_and_takes_its_vectors_fro
     assert status_of(owner, answers[0])[0] == "done"
     rows = owner.execute(f"SELECT chunk_hash FROM cixml.{own}".encode()).fetchall()
     assert {row[0] for row in rows} == hashes("of b", "in both")
+
+
+def test_a_deletion_whose_slice_fails_is_tried_again_and_blocks_no_other(
+    owner: Owner, delete: Deleting, sweeper: Sweeper
+) -> None:
+    first, second = make_corpus(owner), make_corpus(owner, name="other")
+    receipts = [delete.corpus("c_a", corpus_id) for corpus_id in (first, second)]
+    owner.execute(
+        "CREATE FUNCTION cixml.refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN IF OLD.corpus_id = '{first}' THEN RAISE 'no'; END IF; RETURN OLD; END $$".encode()
+    )
+    owner.execute(
+        "CREATE TRIGGER refuse BEFORE DELETE ON cixml.index_versions FOR EACH ROW EXECUTE FUNCTION cixml.refuse()"
+    )
+    while sweeper.step():
+        pass
+    assert status_of(owner, receipts[0])[:2] == ("running", "failure")
+    assert status_of(owner, receipts[1])[0] == "done"
+    owner.execute("DROP FUNCTION cixml.refuse CASCADE")
+    wake(owner)
+    while sweeper.step():
+        pass
+    assert status_of(owner, receipts[0])[0] == "done"
