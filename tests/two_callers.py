@@ -165,6 +165,10 @@ class Play:
         done = self.alice.ended(child)
         assert (done["status"], done["items"]["total"]) == ("succeeded", 1)
         assert self.alice.hits("manual", "behind the gasworks")[0]["url"] == self.url("/absent")
+        self.alice.ended(self.alice.submit("manual", self.url("/never")))
+        (letter,) = [item for item in self.alice.all("/v1/items?corpus=manual") if item["url"] == self.url("/never")]
+        child = self.alice.json("POST", f"/v1/items/{letter['id']}/retry", status=202)
+        assert self.alice.ended(child)["items"]["failed"] == 1
 
     def cancel(self) -> None:
         """A job under way is cancelled: what waits starts no more, and nothing of it is half there."""
