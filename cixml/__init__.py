@@ -8,9 +8,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cixml.client import ApiError, ApiUnavailableError, AsyncClient, Client, CrawlRules, PushedDocument, UrlEntry
+    from cixml.client import (
+        ApiError,
+        ApiUnavailableError,
+        AsyncClient,
+        Client,
+        CrawlRules,
+        Exclusions,
+        PushedDocument,
+        UrlEntry,
+    )
 
-__all__ = ["ApiError", "ApiUnavailableError", "AsyncClient", "Client", "CrawlRules", "PushedDocument", "UrlEntry"]
+__all__ = [
+    "ApiError",
+    "ApiUnavailableError",
+    "AsyncClient",
+    "Client",
+    "CrawlRules",
+    "Exclusions",
+    "PushedDocument",
+    "UrlEntry",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -7,18 +7,16 @@ hand and `synchronous` made from it by `python cixml/client/generate.py`; a test
 from cixml.client.asynchronous import AsyncClient
 from cixml.client.core import KEEP
 from cixml.client.errors import ApiError, ApiUnavailableError
+from cixml.client.given import CrawlRules, Exclusions, PushedDocument, UrlEntry
 from cixml.client.synchronous import Client
 from cixml.client.types import (
     Corpus,
-    CrawlRules,
     Document,
     Event,
     Item,
     Job,
-    PushedDocument,
     Receipt,
     SearchAnswer,
-    UrlEntry,
     UsageReport,
 )
 
@@ -32,6 +30,7 @@ __all__ = [
     "CrawlRules",
     "Document",
     "Event",
+    "Exclusions",
     "Item",
     "Job",
     "PushedDocument",

@@ -11,14 +11,8 @@ Metadata = dict[str, Scalar]
 Entry = TypeVar("Entry")
 
 
-class Given(BaseModel):
-    """A part of a request."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class Answer(BaseModel):
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
 
 class ProblemField(Answer):

@@ -1,4 +1,4 @@
-"""Makes `synchronous.py` from `asynchronous.py`: `python cixml/client/generate.py`. Run it after each change there."""
+"""Makes `synchronous*.py` from `asynchronous*.py`. Run `python cixml/client/generate.py` after each change there."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import re
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SOURCE = FOLDER / "asynchronous.py"
-MADE = FOLDER / "synchronous.py"
-_DOCSTRING = (
-    '"""The client that blocks. Made from `asynchronous` by `python cixml/client/generate.py`: change that one."""'
-)
+PAIRS = {FOLDER / f"asynchronous{part}.py": FOLDER / f"synchronous{part}.py" for part in ("", "_corpora")}
+_DOCSTRING = '"""The client that blocks. Made from `asynchronous*` by generate.py: change those."""'
 _RULES = (
     (r'^""".*?"""', _DOCSTRING),
     (r"import asyncio\n", ""),
     (r"\basyncio\.sleep\b", "time.sleep"),
+    (r"\basynchronous", "synchronous"),
     (r"\basync (def|with|for)\b", r"\1"),
     (r"\bawait ", ""),
     (r"\bAsync(?=[A-Z])", ""),
@@ -23,13 +21,14 @@ _RULES = (
 )
 
 
-def synchronous() -> str:
-    """Return the module's text, but for its form: `ruff format` gives that."""
-    text = SOURCE.read_text(encoding="utf-8")
+def synchronous(source: Path) -> str:
+    """Return the text of a module, but for its form: `ruff format` gives that."""
+    text = source.read_text(encoding="utf-8")
     for pattern, replacement in _RULES:
         text = re.sub(pattern, replacement, text)
     return text
 
 
 if __name__ == "__main__":
-    MADE.write_text(synchronous(), encoding="utf-8")
+    for source, made in PAIRS.items():
+        made.write_text(synchronous(source), encoding="utf-8")

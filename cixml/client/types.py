@@ -1,45 +1,15 @@
-"""The API's answers, and what is sent in lists. Fields and values that are added later are kept, not refused."""
+"""The API's answers. Fields and values that are added later are kept, not refused."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal
 
 from pydantic import Field
 
-from cixml.client.base import Answer, ErrorRecord, Given, ListMetadata, Metadata
+from cixml.client.base import Answer, ErrorRecord, ListMetadata, Metadata
 
 ENDED = frozenset({"succeeded", "partial", "failed", "cancelled"})
-
-
-class UrlEntry(Given):
-    """A URL with what it is to be found by."""
-
-    url: str
-    metadata: Metadata = Field(default_factory=dict)
-    external_id: str | None = None
-
-
-class CrawlRules(Given):
-    """Which pages a job finds by itself, beginning with its URLs: by `links` or by the hosts' `sitemap`."""
-
-    mode: Literal["links", "sitemap"]
-    max_depth: int = 2
-    max_pages: int = 500
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    same_host: bool = True
-
-
-class PushedDocument(Given):
-    """A document that comes with the request: `text`, or `markdown`."""
-
-    external_id: str
-    text: str | None = None
-    markdown: str | None = None
-    title: str | None = None
-    metadata: Metadata = Field(default_factory=dict)
 
 
 class ItemCounts(Answer):
@@ -238,6 +208,13 @@ class ChunkingRecord(Answer):
     overlap_tokens: int
 
 
+class ExclusionsRecord(Answer):
+    """Elements that are left out of HTML pages."""
+
+    tags: list[str]
+    classes: list[str]
+
+
 class IndexVersion(Answer):
     id: str
     model: str
@@ -262,6 +239,7 @@ class Corpus(Answer):
     role: str
     title: str | None
     require_if_match: bool
+    exclusions: ExclusionsRecord
     partition: str
     created_at: datetime
     updated_at: datetime
