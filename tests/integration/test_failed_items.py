@@ -38,7 +38,7 @@ async def test_failed_items_of_all_jobs_are_listed_by_filters_newest_first(
     assert await listed(api, "stage=scraping") == [first["id"]]
     assert await listed(api, "stage=scraping,embedding&code=store_failed,x") == both
     assert await listed(api, "code=http_4xx") == await listed(api, "corpus=other") == []
-    assert await listed(api, f"created_after={first['created_at']}") == []
+    assert await listed(api, f"created_after={second['created_at']}") == []
     assert await listed(api, key=BOB) == []
     page = (await api.get("/v1/items?limit=1")).json()
     assert (page["content"][0]["job_id"], page["content"][0]["corpus"]) == (parent["id"], "docs")
