@@ -135,7 +135,9 @@ def create_key(
     if as_json:
         typer.echo(json.dumps({"name": name, "caller_id": caller, "key": key}))
         return
-    errors.print(f"a key for {name}, caller id {caller}; only its HMAC is kept, in {path}", highlight=False)
+    errors.print(
+        f"a key for {name}, caller id {caller}; only its HMAC is kept, in {path}", highlight=False, soft_wrap=True
+    )
     typer.echo(key)
 
 
