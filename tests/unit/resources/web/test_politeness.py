@@ -126,6 +126,7 @@ async def test_slots_of_a_killed_process_are_free_again(
     await wait_until(lambda: load.now == 1)
     await killed.aclose()  # nobody keeps its loan any more
     await asyncio.wait_for(load.visit(living, 0.0), 5)
+    assert load.most == 2  # the victim's page is still under way: its slot is not
     victim.cancel()
 
 
