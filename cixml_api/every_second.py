@@ -22,24 +22,34 @@ class EverySecond:
         self._name = name
         self._flush = flush
         self._task: asyncio.Task[None] | None = None
+        self._is_over = asyncio.Event()
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._flush_for_ever(), name=self._name)
         self._task.add_done_callback(self._tell)
 
     async def stop(self) -> None:
-        """End. What came in since the last call is left to the caller."""
+        """End, after the call under way. What came in since the last call is left to the caller.
+
+        The task is asked, not cancelled: a cancellation may be lost in the pool (`asyncio.wait_for` of Python 3.11).
+        """
         if self._task is not None:
-            self._task.cancel()
+            self._is_over.set()
             await asyncio.wait([self._task])
 
     async def _flush_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
+        while not await self._is_to_stop():
             try:
                 await self._flush()
             except DatabaseUnavailableError as error:
                 _log.warning("the %s waits: %s", self._name, error)
+
+    async def _is_to_stop(self) -> bool:
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                return await self._is_over.wait()
+        except TimeoutError:
+            return False
 
     def _tell(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
