@@ -1,4 +1,4 @@
-"""Two callers use all of the API: each step says what it holds and fails loudly where that is not so.
+"""Two callers use most of the API: each step says what it holds and fails loudly where that is not so.
 
 By hand, beside `make up` (docs/tutorial.md sets these variables):
 
