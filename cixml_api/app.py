@@ -15,6 +15,7 @@ from cixml_api.access import Gate
 from cixml_api.audit import AuditLog
 from cixml_api.dependencies import Breaker, Services
 from cixml_api.middleware import RequestFrame
+from cixml_api.model_watch import ModelWatch
 from cixml_api.open_streams import OpenStreams
 from cixml_api.routes import (
     audit,
@@ -42,9 +43,8 @@ from resources.cache.claims import RedisClaims
 from resources.cache.query_vectors import QueryVectorCache
 from resources.cache.rate_limits import RateLimits
 from resources.cache.redis import Scripts, make_async_client, redis_errors
-from resources.embedding.breaker import CircuitBreaker, breaker_limits
-from resources.embedding.client import EmbeddingClient
 from resources.embedding.registry import Model, load_registry
+from resources.embedding.servers import build_client
 from resources.fingerprints import chunking_fingerprint
 from resources.membership import KeyFileMembership, Membership
 from resources.membership.claims import RememberingMembership
@@ -90,9 +90,9 @@ Close = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedding:
-    """What embeds queries, its breaker, and the cache of query vectors. `close` is called at the end."""
+    """What embeds queries by each model, the breakers, and the cache of query vectors. `close` is called at the end."""
 
-    embedder: Embedder
+    embedders: tuple[Embedder, ...]
     breakers: tuple[Breaker, ...]
     cache: VectorCache | None
     ping_redis: Callable[[], Awaitable[None]] | None
@@ -104,8 +104,9 @@ def create_app(
 ) -> FastAPI:
     """Return the API. Connects to nothing: that happens at start-up, and without Postgres it answers 503."""
     fail_points.watch(settings.fail_points)
-    model = load_registry(settings.embedding.models_file).serving(settings.embedding_model)
-    embedding = embedding or build_embedding(settings, model)
+    registry = load_registry(settings.embedding.models_file)
+    model = registry.serving(settings.embedding_model)
+    embedding = embedding or build_embedding(settings, registry.enabled)
     pool = create_pool(settings)
     redis = make_async_client(settings.redis_url.get_secret_value()) if settings.redis_url else None
     known = membership or build_membership(settings, redis)
@@ -117,7 +118,8 @@ def create_app(
         audit=AuditLog(pool),
         search_counts=SearchCounts(pool),
         streams=OpenStreams(limit=settings.limits.open_streams),
-        searcher=Searcher(pool, embedder=embedding.embedder, cache=embedding.cache),
+        searcher=Searcher(pool, embedders=embedding.embedders, cache=embedding.cache),
+        model_watch=ModelWatch(embedding.embedders),
         new_index=new_index(settings, model),
         breakers=embedding.breakers,
         ping_redis=embedding.ping_redis,
@@ -168,34 +170,23 @@ def build_membership(settings: Settings, redis: Redis | None) -> Membership:
     return RememberingMembership(service, pepper=pepper, store=RedisClaims(redis) if redis else None)
 
 
-def build_embedding(settings: Settings, model: Model) -> Embedding:
-    """Return the configured embedding server's client; its breaker and the cache are in Redis where there is one."""
-    base_url = settings.require(settings.embedding_api_base_url, "EMBEDDING_API_BASE_URL")
+def build_embedding(settings: Settings, models: Iterable[Model]) -> Embedding:
+    """Return a client for each enabled model: a corpus is searched by the model that serves it. Breakers and cache are
+    in Redis where there is one.
+    """
     redis = make_async_client(settings.redis_url.get_secret_value()) if settings.redis_url else None
-    breaker = CircuitBreaker(
-        Scripts(redis) if redis else None,
-        base_url=base_url,
-        model_id=model.id,
-        limits=breaker_limits(settings.embedding),
-    )
-    client = EmbeddingClient(
-        base_url=base_url,
-        api_key=settings.embedding_api_key.get_secret_value() if settings.embedding_api_key else None,
-        model=model,
-        breaker=breaker,
-        timeout_seconds=settings.embedding.timeout_seconds,
-        query_timeout_seconds=settings.embedding.query_timeout_seconds,
-        concurrency=settings.embedding.concurrency,
-    )
+    scripts = Scripts(redis) if redis else None
+    built = [build_client(settings, model, scripts) for model in models]
 
     async def close() -> None:
-        await client.aclose()
+        for client, _ in built:
+            await client.aclose()
         if redis:
             await redis.aclose()
 
     return Embedding(
-        embedder=client,
-        breakers=(breaker,),
+        embedders=tuple(client for client, _ in built),
+        breakers=tuple(breaker for _, breaker in built),
         cache=QueryVectorCache(redis) if redis else None,
         ping_redis=_ping(redis) if redis else None,
         close=close,

@@ -14,6 +14,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from cixml_api.access import Gate, access_of, refuse_excess
 from cixml_api.audit import AuditLog
 from cixml_api.filters import check_query
+from cixml_api.model_watch import ModelWatch
 from cixml_api.open_streams import OpenStreams
 from cixml_api.search_counts import SearchCounts
 from cixml_api.searching import Searcher
@@ -47,6 +48,7 @@ class Services:
     search_counts: SearchCounts
     streams: OpenStreams
     searcher: Searcher
+    model_watch: ModelWatch
     new_index: NewIndex
     breakers: tuple[Breaker, ...]
     ping_redis: Callable[[], Awaitable[None]] | None

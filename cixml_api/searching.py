@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,6 +36,7 @@ class Embedder(Protocol):
     @property
     def model(self) -> Model: ...
     async def embed(self, texts: Sequence[str], *, operation: Operation) -> Embedded: ...
+    async def served_models(self) -> frozenset[str]: ...
 
 
 class VectorCache(Protocol):
@@ -68,10 +69,9 @@ class Outcome:
 class Searcher:
     """Remembers which index version serves a corpus: the search statement itself finds out when that changed."""
 
-    def __init__(self, pool: Pool, *, embedder: Embedder, cache: VectorCache | None) -> None:
+    def __init__(self, pool: Pool, *, embedders: Iterable[Embedder], cache: VectorCache | None) -> None:
         self._pool = pool
-        self._embedder = embedder
-        self._fingerprint = embedder.model.fingerprint
+        self._embedders = {embedder.model.fingerprint: embedder for embedder in embedders}
         self._cache = cache
         self._indexes: OrderedDict[tuple[str, CorpusKey], ServingIndex] = OrderedDict()
 
@@ -115,17 +115,18 @@ class Searcher:
         return found
 
     async def _vector(self, query: str, index: ServingIndex) -> QueryVector:
-        if index.fingerprint != self._fingerprint:
+        embedder = self._embedders.get(index.fingerprint)
+        if embedder is None:
             raise EmbeddingUnavailableError(
-                f"The corpus is served by the model {index.model!r}, which this deployment has no server for: "
-                "set EMBEDDING_MODEL to it, or re-embed the corpus"
+                f"The corpus is served by the model {index.model!r}, which is not enabled here (any more): "
+                f"the operator runs 'cixml models enable {index.model}', or re-embeds the corpus"
             )
         if self._cache is not None:
             known = await self._cache.get(query, fingerprint=index.fingerprint, dimension=index.dimension)
             if known is not None:
                 return QueryVector(vector=known, tokens=0, is_cached=True)
         try:
-            embedded = await self._embedder.embed([query], operation="read")
+            embedded = await embedder.embed([query], operation="read")
         except EmbeddingRejectedError as error:
             raise InvalidRequestError(f"the model can't take this query: {error.message}", pointer="/query") from error
         vector = embedded.vectors[0]

@@ -44,6 +44,10 @@ class WordEmbedder:
         self.model: Model = default_model()
         self.error: Exception | None = None
         self.texts: list[str] = []
+        self.served: frozenset[str] = frozenset({self.model.id})
+
+    async def served_models(self) -> frozenset[str]:
+        return self.served
 
     async def embed(self, texts: Sequence[str], *, operation: Operation) -> Embedded:
         if self.error:
@@ -113,7 +117,9 @@ async def running_api(settings: Settings) -> AsyncIterator[Api]:
     embedder, breaker = WordEmbedder(), StillBreaker()
     app = create_app(
         settings,
-        embedding=Embedding(embedder=embedder, breakers=(breaker,), cache=None, ping_redis=_nothing, close=_nothing),
+        embedding=Embedding(
+            embedders=(embedder,), breakers=(breaker,), cache=None, ping_redis=_nothing, close=_nothing
+        ),
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with (

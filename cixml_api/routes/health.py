@@ -8,7 +8,7 @@ from cixml_api import schemas, views
 from cixml_api.dependencies import AnyServices, Breaker, Services
 from resources.errors import CacheUnavailableError, DatabaseUnavailableError
 from resources.membership import MembershipReport
-from resources.postgres.health import QueueNumbers, missing_migrations, queue_numbers
+from resources.postgres.health import QueueNumbers, ServingModel, missing_migrations, queue_numbers, serving_models
 from resources.postgres.pool import connected
 
 router = APIRouter(tags=["health"])
@@ -51,11 +51,11 @@ async def read_ready(services: AnyServices) -> Response:
 )
 async def read_health(services: AnyServices) -> Response:
     """Tell the state of each part. 200 for `ok` and `degraded`, 503 for `down`: Postgres does not answer."""
-    queue, postgres = await _ask_postgres(services)
+    queue, serving, postgres = await _ask_postgres(services)
     redis = await _ask_redis(services)
     membership = _membership(services.membership.report())
     breakers = [await _breaker(breaker) for breaker in services.breakers]
-    warnings = _warnings(queue, redis, membership, breakers)
+    warnings = _warnings(queue, redis, membership, breakers) + await services.model_watch.warnings(serving)
     status = "down" if postgres.status == "down" else "degraded" if warnings else "ok"
     body = schemas.Health.model_validate(
         {
@@ -72,12 +72,15 @@ async def read_health(services: AnyServices) -> Response:
     return views.answer(body, status=503 if status == "down" else 200)
 
 
-async def _ask_postgres(services: Services) -> tuple[QueueNumbers | None, schemas.PartHealth]:
+async def _ask_postgres(
+    services: Services,
+) -> tuple[QueueNumbers | None, list[ServingModel], schemas.PartHealth]:
     try:
         async with connected(services.pool) as connection:
-            return await queue_numbers(connection), schemas.PartHealth(status="ok")
+            numbers, serving = await queue_numbers(connection), await serving_models(connection)
+            return numbers, serving, schemas.PartHealth(status="ok")
     except DatabaseUnavailableError as error:
-        return None, schemas.PartHealth(status="down", detail=error.message)
+        return None, [], schemas.PartHealth(status="down", detail=error.message)
 
 
 async def _ask_redis(services: Services) -> schemas.PartHealth:

@@ -30,7 +30,10 @@ Operation = Literal["read", "write"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """One entry of models.toml. Sizes in tokens of its own tokenizer; the window includes special tokens."""
+    """One entry of models.toml. Sizes in tokens of its own tokenizer; the window includes special tokens.
+
+    `base_url` is that of its server, where it has one of its own.
+    """
 
     id: str
     revision: str
@@ -45,9 +48,18 @@ class Model:
     normalised: bool = True
     tokenizer_path: Path
     tokenizer_sha256: str
+    tokenizer_source: str = ""
+    base_url: str | None = None
     weights_sha256: str | None = None
     served_by: str = ""
     enabled: bool = False
+
+    @property
+    def is_known_whole(self) -> bool:
+        """Return whether the entry says all that identifies a vector; a model that was never enabled may lack its
+        tokenizer's hash.
+        """
+        return bool(self.tokenizer_sha256)
 
     @property
     def fingerprint(self) -> str:
@@ -131,7 +143,9 @@ class _Entry(BaseModel):
     pooling: Literal["mean", "cls", "last"] = "mean"
     normalised: bool = True
     tokenizer: str = Field(min_length=1)
-    tokenizer_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    tokenizer_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    tokenizer_source: str = ""
+    base_url: str | None = Field(default=None, pattern=r"^https?://[^\s?#]+$")
     weights_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     served_by: str = ""
     enabled: bool = False
@@ -190,15 +204,16 @@ def _read_model(path: Path, table: dict[str, object]) -> Model:
         )
         raise ConfigurationError(f"{path}, model {name}: {found}") from error
     tokenizer = (path.parent / entry.tokenizer).resolve()
-    _check_tokenizer(path, entry, tokenizer)
+    if entry.enabled:
+        _check_tokenizer(path, entry, tokenizer)
     return Model(tokenizer_path=tokenizer, **entry.model_dump(exclude={"tokenizer"}))
 
 
 def _explain(key: str, kind: str, message: str) -> str:
     if kind == "extra_forbidden":
         return f"unknown key {key!r}: known are {', '.join(_Entry.model_fields)}"
-    if kind == "missing" and key.startswith("tokenizer"):
-        return f"{key} is missing: give the model's own tokenizer.json (a path relative to the file) and its sha256"
+    if kind == "missing" and key == "tokenizer":
+        return "tokenizer is missing: give the model's own tokenizer.json (a path relative to the file) and its sha256"
     if kind == "missing":
         return f"{key} is missing"
     return f"{key}: {message}" if key else message
@@ -206,18 +221,28 @@ def _explain(key: str, kind: str, message: str) -> str:
 
 def _check_tokenizer(path: Path, entry: _Entry, tokenizer: Path) -> None:
     try:
-        stat = tokenizer.stat()
-        found = _sha256(tokenizer, stat.st_mtime_ns, stat.st_size)
+        found = tokenizer_digest(tokenizer)
     except OSError as error:
+        source = f", from {entry.tokenizer_source}" if entry.tokenizer_source else ""
         raise ConfigurationError(
             f"{path}, model {entry.id}: the tokenizer {tokenizer} can't be read ({error.strerror}): "
-            "put the model's tokenizer.json there, or mend 'tokenizer'"
+            f"put the model's tokenizer.json there{source}, or mend 'tokenizer'"
         ) from error
+    if not entry.tokenizer_sha256:
+        raise ConfigurationError(
+            f"{path}, model {entry.id}: tokenizer_sha256 is missing: 'cixml models enable {entry.id}' writes it"
+        )
     if found != entry.tokenizer_sha256:
         raise ConfigurationError(
             f"{path}, model {entry.id}: {tokenizer} has sha256 {found}, not {entry.tokenizer_sha256}: "
             "restore the file, or set 'tokenizer_sha256' and embed again"
         )
+
+
+def tokenizer_digest(tokenizer: Path) -> str:
+    """Return the sha256 (hex) of a tokenizer file. Raises OSError."""
+    stat = tokenizer.stat()
+    return _sha256(tokenizer, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=64)

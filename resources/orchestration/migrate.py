@@ -21,7 +21,7 @@ def main() -> int:
     try:
         settings = Settings.load()
         registry = load_registry(settings.embedding.models_file)
-        applied = migrate(settings, [_entry(model) for model in registry.models])
+        applied = migrate(settings, [_entry(model) for model in registry.models if model.is_known_whole])
         create_dagster_tables(settings.require(settings.dagster.database_url, "CIXML_DAGSTER__DATABASE_URL"))
     except CixmlError as error:
         sys.stderr.write(f"migrate: {error.message}\n")

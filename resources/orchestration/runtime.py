@@ -9,9 +9,9 @@ from functools import cache, cached_property
 
 from resources import fail_points
 from resources.cache.redis import Scripts, make_async_client
-from resources.embedding.breaker import CircuitBreaker, breaker_limits
 from resources.embedding.client import EmbeddingClient
 from resources.embedding.registry import Model, Registry, load_registry
+from resources.embedding.servers import build_client, own_endpoints
 from resources.orchestration.background_loop import BackgroundLoop
 from resources.postgres.database import Database
 from resources.settings import Settings
@@ -48,7 +48,7 @@ class Runtime:
         settings = self.settings
         return Fetcher(
             settings.fetch,
-            own_endpoints=settings.own_endpoints(),
+            own_endpoints=settings.own_endpoints() | own_endpoints(self.registry),
             scripts=self._scripts,
             processes=settings.pipeline.worker_slots,
         )
@@ -56,24 +56,8 @@ class Runtime:
     def embedding(self, model: Model) -> EmbeddingClient:
         """Return the client of one model, for use on `loop`; its breaker is shared with every process through Redis."""
         if model.id not in self._embedding:
-            self._embedding[model.id] = self._build_embedding(model)
+            self._embedding[model.id], _ = build_client(self.settings, model, self._scripts)
         return self._embedding[model.id]
-
-    def _build_embedding(self, model: Model) -> EmbeddingClient:
-        settings = self.settings
-        base_url = settings.require(settings.embedding_api_base_url, "EMBEDDING_API_BASE_URL")
-        key = settings.embedding_api_key
-        return EmbeddingClient(
-            base_url=base_url,
-            api_key=key.get_secret_value() if key else None,
-            model=model,
-            breaker=CircuitBreaker(
-                self._scripts, base_url=base_url, model_id=model.id, limits=breaker_limits(settings.embedding)
-            ),
-            timeout_seconds=settings.embedding.timeout_seconds,
-            query_timeout_seconds=settings.embedding.query_timeout_seconds,
-            concurrency=settings.embedding.concurrency,
-        )
 
     @cached_property
     def _scripts(self) -> Scripts:

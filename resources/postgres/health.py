@@ -1,4 +1,4 @@
-"""What /readyz, /healthz and /metrics ask the database: is it at head, how long is the queue."""
+"""What /readyz, /healthz and /metrics ask the database: is it at head, how long is the queue, what serves."""
 
 from __future__ import annotations
 
@@ -22,6 +22,15 @@ class QueueNumbers:
     live_slots: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingModel:
+    """A model, and how many corpora of all callers are served by it."""
+
+    name: str
+    fingerprint: str
+    corpora: int
+
+
 async def missing_migrations(connection: AsyncConnection[TupleRow]) -> list[str]:
     """Return the migrations this code needs that are not applied."""
     async with connection.cursor(row_factory=scalar_row) as cursor:
@@ -37,3 +46,10 @@ async def queue_numbers(connection: AsyncConnection[TupleRow]) -> QueueNumbers:
         found = await cursor.fetchone()
     assert found is not None  # a statement without WHERE has one row
     return found
+
+
+async def serving_models(connection: AsyncConnection[TupleRow]) -> list[ServingModel]:
+    """Return the models that serve a corpus of anybody, enabled or not."""
+    async with connection.cursor(row_factory=class_row(ServingModel)) as cursor:
+        await cursor.execute(query("serving_models"))
+        return await cursor.fetchall()

@@ -381,3 +381,23 @@ async def test_not_ready_while_a_migration_is_missing(api: Api, database: Databa
     answer = await api.client.get("/readyz")
     assert answer.status_code == 503
     assert "cixml migrate" in answer.json()["checks"]["migrations"]
+
+
+async def test_health_names_corpora_whose_model_is_gone(api: Api, database: Database) -> None:  # noqa: F811
+    await submit(api)
+    assert not any("served by" in warning for warning in (await api.client.get("/healthz")).json()["warnings"])
+    api.app.state.services.model_watch._looked_at = -1000.0
+    api.embedder.served = frozenset({"another"})
+    (warning,) = [each for each in (await api.client.get("/healthz")).json()["warnings"] if "served by" in each]
+    assert re.search(r"1 corpus is served by all-MiniLM-L6-v2, which its embedding server does not serve", warning)
+    with psycopg.connect(database.owner_url) as owner:
+        owner.execute("UPDATE cixml.models SET fingerprint = 'of an older revision'")
+    health = (await api.client.get("/healthz")).json()
+    assert health["status"] == "degraded"
+    (warning,) = [each for each in health["warnings"] if "served by" in each]
+    assert re.search(
+        r"a version of all-MiniLM-L6-v2 that is not enabled.*cixml models enable all-MiniLM-L6-v2", warning
+    )
+    answer = await api.post("/v1/corpora/docs/search", {"query": "x"})
+    assert (answer.status_code, answer.json()["error_code"]) == (503, "cixml_corpus_search_510")
+    assert "cixml models enable" in answer.json()["detail"]

@@ -36,7 +36,7 @@ def app(tmp_path: Path) -> FastAPI:
         "max_urls_per_job": 3,
     }
     embedding = Embedding(
-        embedder=WordEmbedder(), breakers=(StillBreaker(),), cache=None, ping_redis=nothing, close=nothing
+        embedders=(WordEmbedder(),), breakers=(StillBreaker(),), cache=None, ping_redis=nothing, close=nothing
     )
     return create_app(Settings.load(api=api), embedding=embedding)
 

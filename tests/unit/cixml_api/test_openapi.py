@@ -30,7 +30,7 @@ def document(tmp_path: Path) -> dict[str, Any]:
     write_keys(tmp_path / "keys.json", ALICE)
     api = {"database_url": "postgresql://nobody@127.0.0.1:1/none", "key_pepper": PEPPER, "keys_file": tmp_path / "k"}
     embedding = Embedding(
-        embedder=WordEmbedder(), breakers=(StillBreaker(),), cache=None, ping_redis=nothing, close=nothing
+        embedders=(WordEmbedder(),), breakers=(StillBreaker(),), cache=None, ping_redis=nothing, close=nothing
     )
     app = create_app(Settings.load(api=api), embedding=embedding)
     assert operations(app)

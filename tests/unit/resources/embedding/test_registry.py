@@ -51,6 +51,37 @@ def test_the_shipped_file_enables_minilm(minilm: Model) -> None:
     assert minilm.tokenizer_path.is_absolute()
 
 
+def test_the_shipped_file_has_the_models_of_the_customer() -> None:
+    models = {model.id: model for model in load_registry(SHIPPED).models}
+    assert {name: model.dimension for name, model in models.items()} == {
+        "all-MiniLM-L6-v2": 384,
+        "bge-large-en-v1.5": 1024,
+        "bge-m3": 1024,
+        "e5-mistral-7b-instruct": 4096,
+    }
+    for name in ("bge-large-en-v1.5", "bge-m3", "e5-mistral-7b-instruct"):
+        model = models[name]
+        assert not model.is_known_whole
+        assert model.tokenizer_source.startswith("https://huggingface.co/")
+        assert model.revision in model.tokenizer_source
+    assert models["e5-mistral-7b-instruct"].as_sent("cats", "read").endswith("the query\nQuery: cats")
+    assert models["bge-m3"].as_sent("cats", "write") == "cats"
+
+
+def test_a_model_that_is_not_enabled_may_lack_its_tokenizer(tmp_path: Path) -> None:
+    entry = {"tokenizer": "gone.json", "tokenizer_sha256": None, "tokenizer_source": "https://example.com/t.json"}
+    assert not load_registry(write_models(tmp_path, entry | {"enabled": False})).get("model-a").is_known_whole
+    with pytest.raises(
+        ConfigurationError, match=r"gone\.json can't be read .*put .*there, from https://example.com/t\.json"
+    ):
+        load_registry(write_models(tmp_path, entry | {"enabled": True}))
+    entry["tokenizer"] = "tokenizer.json"
+    with pytest.raises(
+        ConfigurationError, match="tokenizer_sha256 is missing: 'cixml models enable model-a' writes it"
+    ):
+        load_registry(write_models(tmp_path, entry | {"enabled": True}))
+
+
 def test_the_tokenizer_neither_pads_nor_cuts(minilm: Model) -> None:
     tokenizer = load_tokenizer(minilm.tokenizer_path)
     assert count_tokens(tokenizer, ["hello", "a " * 300]) == [3, 302]
@@ -80,7 +111,14 @@ def test_what_changes_a_vector_changes_the_fingerprint(minilm: Model, change: di
 
 
 @pytest.mark.parametrize(
-    "change", [{"enabled": False}, {"served_by": "x"}, {"chunk_max_tokens": 64}, {"tokenizer_path": Path("/elsewhere")}]
+    "change",
+    [
+        {"enabled": False},
+        {"served_by": "x"},
+        {"base_url": "http://gpu/v1"},
+        {"chunk_max_tokens": 64},
+        {"tokenizer_path": Path("/elsewhere")},
+    ],
 )
 def test_what_does_not_change_a_vector_keeps_the_fingerprint(minilm: Model, change: dict[str, object]) -> None:
     assert dataclasses.replace(minilm, **change).fingerprint == minilm.fingerprint
@@ -115,8 +153,9 @@ def test_a_model_that_is_not_enabled_does_not_serve(tmp_path: Path) -> None:
     ("entry", "said"),
     [
         ({"tokenizer": None}, "tokenizer is missing: give the model's own tokenizer.json"),
-        ({"tokenizer": "gone.json"}, "gone.json can't be read"),
-        ({"tokenizer_sha256": "0" * 64}, "has sha256 44136fa.*, not 0000.*restore the file"),
+        ({"tokenizer": "gone.json", "enabled": True}, "gone.json can't be read"),
+        ({"base_url": "gpu:8000"}, "base_url: String should match"),
+        ({"tokenizer_sha256": "0" * 64, "enabled": True}, "has sha256 44136fa.*, not 0000.*restore the file"),
         ({"dimensions": 8}, "unknown key 'dimensions': known are id, revision, dimension"),
         ({"dimension": "8"}, "dimension: Input should be a valid integer"),
         ({"revision": None}, "revision is missing"),

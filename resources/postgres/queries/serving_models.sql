@@ -1,0 +1,1 @@
+SELECT name, fingerprint, corpora FROM cixml.serving_models()
