@@ -1,4 +1,4 @@
-"""From an HTML page to the URLs it names: links, its canonical address, what it asks of robots. Pure, and bounded."""
+"""From an HTML page to the URLs it names: links and its canonical address. Pure, and bounded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from resources.web.urls import parse_url
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 MAX_LINKS = 5_000
-_AGENTS = frozenset({"robots", "cixml"})  # names of <meta> that speak to this crawler
 _SPACE = " \t\n\f\r"
 
 
@@ -20,15 +19,13 @@ def read_links(content: str, url: str) -> PageLinks:
     """Return the links of a decoded page at `url`, each once. Raises ChunkingError for what is no HTML."""
     tree = _parse(content)
     base = _base(tree, url)
-    directives = _directives(tree)
     canonical = next((_resolved(element, base) for element in tree.iter("link") if "canonical" in _rels(element)), None)
     pages: dict[str, None] = {}
-    if not directives & {"nofollow", "none"}:
-        for link in _links(tree, base):
-            pages[link] = None
-            if len(pages) == MAX_LINKS:
-                break
-    return PageLinks(pages=list(pages), canonical=canonical, is_noindex=bool(directives & {"noindex", "none"}))
+    for link in _links(tree, base):
+        pages[link] = None
+        if len(pages) == MAX_LINKS:
+            break
+    return PageLinks(pages=list(pages), canonical=canonical)
 
 
 def _parse(content: str) -> etree._Element:
@@ -48,15 +45,6 @@ def _base(tree: etree._Element, url: str) -> str:
         if element.get("href") is not None:
             return _resolved(element, url) or url
     return url
-
-
-def _directives(tree: etree._Element) -> set[str]:
-    contents = [
-        element.get("content", "")
-        for element in tree.iter("meta")
-        if element.get("name", "").strip().lower() in _AGENTS
-    ]
-    return {word.strip().lower() for content in contents for word in content.split(",")}
 
 
 def _links(tree: etree._Element, base: str) -> Iterator[str]:

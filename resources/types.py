@@ -141,7 +141,10 @@ class RobotsVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedPage:
-    """An answer to a GET. `body` is decoded of its content encoding; None when the server said 304."""
+    """An answer to a GET. `body` is decoded of its content encoding; None when the server said 304.
+
+    `is_noindex`: the page asks not to be indexed; `is_nofollow`: nor its links to be followed.
+    """
 
     url: str
     final_url: str
@@ -153,6 +156,8 @@ class FetchedPage:
     last_modified: str | None
     robots: RobotsVerdict
     fetched_at: datetime
+    is_noindex: bool = False
+    is_nofollow: bool = False
 
     @property
     def is_unchanged(self) -> bool:
@@ -200,7 +205,6 @@ class PageLinks:
     pages: list[str] = field(default_factory=list)
     sitemaps: list[str] = field(default_factory=list)
     canonical: str | None = None
-    is_noindex: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

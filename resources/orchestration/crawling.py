@@ -13,6 +13,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from resources.errors import ChunkingError, ExtractorUnavailableError, ScrapingError
+from resources.media_types import HTML
 from resources.orchestration.lease import Lease
 from resources.orchestration.runtime import runtime
 from resources.orchestration.streams import FetchOutcome, FetchStream, Finding, LinkReader
@@ -22,13 +23,19 @@ from resources.postgres.items import EndedItem, ItemEnd
 from resources.postgres.pages import FetchItem
 from resources.types import FetchedPage, ItemStatus, PageLinks
 from resources.web.crawl_scope import CrawlRules, FoundUrl, found_urls, has_left, is_on
+from resources.web.page_head import read_head
+from resources.web.robots import product_token
+from resources.web.robots_tags import tags_of_head
 from resources.web.urls import ParsedUrl, is_robots_file, parse_url
 
 MAX_SITEMAP_NESTING = 3  # robots.txt, an index, its sitemaps
 READS_AT_ONCE = 3
 STORED_AT_ONCE = 8  # pages that came unchanged: their bytes are in memory together
 READ_TRIES = 2  # a worker that dies may have died of its neighbour's page
-_LEFT_OUT = frozenset({"robots_disallowed", "unsupported_type"})  # of pages that nobody asked for by name: no failures
+_NOINDEX = "robots_noindex"
+_LEFT_OUT = frozenset(
+    {"robots_disallowed", _NOINDEX, "unsupported_type"}
+)  # of pages that nobody asked for by name: no failures
 _GONE = frozenset({404, 410})
 
 
@@ -69,13 +76,16 @@ def add_found(connection: Connection[TupleRow], naming: Sequence[FetchOutcome], 
 
 
 def end_of(outcome: FetchOutcome) -> ItemEnd | None:
-    """Return the end of an item of a crawl that makes no document, None for one that goes the way of every page."""
+    """Return the end of a page that is gone and of an item of a crawl that makes no document.
+
+    None for one that goes the way of every page.
+    """
     item, page, finding = outcome.item, outcome.page, outcome.finding
+    if _is_gone(outcome):
+        return _skipped(outcome, error=outcome.error, change="removed")
     if item.depth is None:
         return None
     if outcome.error is not None:
-        if item.live_version_id is not None and outcome.error.http_status in _GONE:
-            return _skipped(outcome, error=outcome.error, change="removed")
         if item.depth > 0 and not item.is_sitemap and outcome.error.code in _LEFT_OUT:
             return _skipped(outcome, error=outcome.error)
         return None
@@ -84,6 +94,14 @@ def end_of(outcome: FetchOutcome) -> ItemEnd | None:
     if finding is not None and finding.left_out is not None:
         return _skipped(outcome, error=finding.left_out)
     return None
+
+
+def _is_gone(outcome: FetchOutcome) -> bool:
+    """Return whether a page of the corpus is to leave it: it asks not to be indexed, or a crawl finds it missing."""
+    item, error = outcome.item, outcome.error
+    if item.live_version_id is None or error is None:
+        return False
+    return error.code == _NOINDEX or (item.depth is not None and error.http_status in _GONE)
 
 
 def end_duplicate(lease: Lease, connection: Connection[TupleRow], outcome: FetchOutcome) -> list[EndedItem]:
@@ -190,7 +208,18 @@ async def _read(reader: LinkReader, outcome: FetchOutcome, kept: Mapping[UUID, S
             broken = ScrapingError("sitemap_invalid", error.message)
             return replace(outcome, page=None, error=broken)
         return outcome  # what is wrong with the page, extraction will say
-    return replace(outcome, finding=_finding(rules, item, page_url, links))
+    if _is_nofollow(page, stored):
+        links = replace(links, pages=[])
+    found = _finding(rules, item, page_url, links)
+    return replace(outcome, finding=replace(found, canonical=None) if page.is_noindex else found)
+
+
+def _is_nofollow(page: FetchedPage, stored: StoredPage | None) -> bool:
+    """Return whether a page asks to follow none of its links; one that came unchanged says so as it is stored."""
+    if page.is_nofollow or stored is None or stored.content_type != HTML:
+        return page.is_nofollow
+    agent = product_token(runtime().settings.fetch.user_agent)
+    return tags_of_head(read_head(stored.body).named, agent=agent).is_nofollow
 
 
 async def _links(reader: LinkReader, item: FetchItem, page: FetchedPage, stored: StoredPage | None) -> PageLinks:
@@ -233,8 +262,7 @@ def _finding(rules: CrawlRules, item: FetchItem, base: ParsedUrl, links: PageLin
         found = [_page(each) for each in found_urls(rules, links.pages, base=base)]
     if item.depth == 0 or item.live_version_id is not None:
         return Finding(found=found)  # asked for by name, or in the corpus already
-    left = ScrapingError("noindex", "the page asks not to be indexed") if links.is_noindex else None
-    return Finding(found=found, left_out=left, canonical=None if left else _canonical(rules, item, base, links))
+    return Finding(found=found, canonical=_canonical(rules, item, base, links))
 
 
 def _sitemaps(rules: CrawlRules, base: ParsedUrl, links: PageLinks) -> Iterator[FoundItem]:

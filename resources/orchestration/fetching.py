@@ -16,7 +16,7 @@ from resources.orchestration.streams import FetchOutcome, FetchStream, LinkReade
 from resources.postgres import corpus_lock, pages, pushes
 from resources.postgres.items import ItemEnd
 from resources.postgres.pages import FetchItem
-from resources.types import ItemStatus
+from resources.types import FetchedPage, ItemStatus
 
 FETCHES_AT_ONCE = 16
 
@@ -78,4 +78,13 @@ async def _fetch(item: FetchItem, *, on_turn: Callable[[], None]) -> FetchOutcom
         return FetchOutcome(item=item, error=error)
     except InvalidUrlError as error:  # it was accepted by an older version
         return FetchOutcome(item=item, error=ScrapingError(error.code, error.message))
-    return FetchOutcome(item=item, page=page)
+    return outcome_of(item, page)
+
+
+def outcome_of(item: FetchItem, page: FetchedPage) -> FetchOutcome:
+    """Return the outcome of an item whose page came."""
+    error = None
+    if page.is_noindex:
+        text = "the page asks not to be indexed (X-Robots-Tag or <meta name=robots>)"
+        error = ScrapingError("robots_noindex", text, http_status=page.status)
+    return FetchOutcome(item=item, page=page, error=error)

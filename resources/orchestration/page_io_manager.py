@@ -153,6 +153,8 @@ def _end(outcome: FetchOutcome) -> ItemEnd:
             failed_stage=Stage.SCRAPING,
             error=error.as_record(),
             http_status=error.http_status,
+            robots=pages.robots_record(page.robots) if page else None,
+            fetched_at=page.fetched_at if page else None,
         )
     assert page is not None
     return ItemEnd(

@@ -59,7 +59,7 @@ class LinkReader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchOutcome:
-    """One item fetched, or why not."""
+    """One item fetched, or why not. A page that asks not to be indexed has both: a crawl may go on to its links."""
 
     item: FetchItem
     page: FetchedPage | None = None

@@ -38,6 +38,8 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
+    robots_tags: Sequence[str]
+    """Every X-Robots-Tag: each may be for another robot."""
     stream: AsyncIterator[bytes]
 
 
@@ -94,8 +96,9 @@ class GuardedClient:
 
 
 def _answer(response: httpcore.Response, stream: AsyncIterator[bytes]) -> Answer:
-    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
-    return Answer(status=response.status, headers=headers, stream=stream)
+    headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers]
+    robots_tags = [value for name, value in headers if name == "x-robots-tag"]
+    return Answer(status=response.status, headers=dict(headers), robots_tags=robots_tags, stream=stream)
 
 
 async def _drain(stream: AsyncIterator[bytes]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from resources.errors import InvalidUrlError, ScrapingError
@@ -25,9 +25,11 @@ from resources.web.answers import (
 from resources.web.backend import Resolver
 from resources.web.body import read_body
 from resources.web.client import Answer, GuardedClient, Header
-from resources.web.meta_refresh import refresh_target
+from resources.web.page_head import PageHead, read_head
 from resources.web.politeness import HostGates, ScriptRunner
+from resources.web.robots import product_token
 from resources.web.robots_gate import RobotsGate
+from resources.web.robots_tags import tags_of_head, tags_of_headers
 from resources.web.urls import ParsedUrl, is_robots_file, parse_url
 
 _ACCEPT = (
@@ -56,6 +58,7 @@ class Fetcher:
         self._client = GuardedClient(settings, policy, resolve=resolve)
         self._gates = HostGates(settings.host_concurrency, scripts=scripts, processes=processes)
         self._robots = RobotsGate(self._client, self._gates, settings)
+        self._agent = product_token(settings.user_agent)
         self._headers: tuple[Header, ...] = (
             (b"User-Agent", settings.agent_header.encode()),
             (b"Accept", _ACCEPT),
@@ -129,7 +132,7 @@ class Fetcher:
                         return _redirect_target(answer, url)
                     check_status(answer, is_conditional=bool(validators))
                     page = await self._page(first, url, robots, answer, is_sitemap=is_sitemap)
-                    return page if is_sitemap else _refreshed(page, url)
+                    return page if is_sitemap else self._with_asked(page, url, answer)
             except ScrapingError as error:
                 if error.retryable and error.retry_after_seconds:
                     pause_seconds = min(error.retry_after_seconds, self._settings.max_retry_after_seconds)
@@ -159,6 +162,15 @@ class Fetcher:
             robots=robots,
             fetched_at=datetime.now(UTC),
         )
+
+    def _with_asked(self, page: FetchedPage, base: ParsedUrl, answer: Answer) -> FetchedPage | ParsedUrl:
+        """Return the page with what it asks of robots, or where it sends its reader on to, as a redirect does."""
+        head = read_head(page.body) if page.body and page.content_type == HTML else PageHead()
+        target = _refresh_target(head, base)
+        if target is not None:
+            return target
+        tags = tags_of_headers(answer.robots_tags, agent=self._agent) | tags_of_head(head.named, agent=self._agent)
+        return replace(page, is_noindex=tags.is_noindex, is_nofollow=tags.is_nofollow)
 
 
 @dataclass(slots=True)
@@ -196,16 +208,14 @@ def _redirect_target(answer: Answer, base: ParsedUrl) -> ParsedUrl:
         raise ScrapingError("redirect_blocked", text, http_status=answer.status) from error
 
 
-def _refreshed(page: FetchedPage, base: ParsedUrl) -> FetchedPage | ParsedUrl:
-    """Return where a page sends its reader at once, as a redirect does, or the page."""
-    target = refresh_target(page.body) if page.body and page.content_type == HTML else None
-    if target is None:
-        return page
+def _refresh_target(head: PageHead, base: ParsedUrl) -> ParsedUrl | None:
+    if head.refresh is None:
+        return None
     try:
-        found = parse_url(target, base=base.href)
+        found = parse_url(head.refresh, base=base.href)
     except InvalidUrlError:
-        return page
-    return page if found.href == base.href else found  # a page that renews itself stays
+        return None
+    return None if found.href == base.href else found  # a page that renews itself stays
 
 
 def _validators(etag: str | None, last_modified: str | None) -> tuple[Header, ...]:

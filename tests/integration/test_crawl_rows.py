@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ import pytest_asyncio
 from resources import fail_points
 from resources.errors import ChunkingError, ExtractorUnavailableError, ScrapingError
 from resources.orchestration import tags
+from resources.orchestration.fetching import outcome_of
 from resources.orchestration.page_io_manager import PageIOManager
 from resources.orchestration.runtime import Runtime
 from resources.orchestration.streams import FetchOutcome, FetchStream
@@ -56,14 +58,17 @@ class Site:
         self,
         links: Mapping[str, PageLinks | Exception],
         missing: Sequence[str] = ("/robots.txt", "/missing", "/gone"),
+        **tags: Sequence[str],
     ) -> None:
+        """`tags`: the paths of pages that ask for `noindex` or `nofollow`."""
         self.links = links
         self.missing = missing
+        self.tags = tags
         self.read: list[str] = []
 
     async def __call__(self, *, kind: str, body: bytes, content_type: str, charset: str | None, url: str) -> PageLinks:
         path = url.removeprefix(SITE)
-        assert body == url.encode()  # also of a page that came unchanged
+        assert body.startswith(url.encode())  # also of a page that came unchanged
         self.read.append(path)
         found = self.links.get(path, PageLinks())
         if isinstance(found, Exception):
@@ -74,7 +79,8 @@ class Site:
         assert item.url is not None
         if item.url.removeprefix(SITE) in self.missing:
             return FetchOutcome(item=item, error=ScrapingError("http_4xx", "none", http_status=404))
-        return FetchOutcome(item=item, page=make_page(item.url.encode(), url=item.url))
+        asked = {f"is_{tag}": item.url.removeprefix(SITE) in paths for tag, paths in self.tags.items()}
+        return outcome_of(item, replace(make_page(item.url.encode(), url=item.url), **asked))
 
 
 def links(*paths: str, canonical: str | None = None) -> PageLinks:
@@ -282,6 +288,46 @@ async def test_of_a_family_a_bounded_number_is_taken(
     assert urls == {"/", "/cal/0", "/cal/1", "/cal/2", "/a"}
 
 
+async def test_what_pages_ask_of_robots_is_done(
+    api: Api, parts: Runtime, owner: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = {
+        "/": links("/list", "/dead-end", "/plain"),
+        "/list": links("/found", canonical="/plain"),
+        "/dead-end": links("/never"),
+    }
+    job = await crawl(api)
+    fetch_all(parts, Site(named, noindex=["/list"], nofollow=["/dead-end"]), monkeypatch)
+    assert [row[:3] for row in rows_of(owner)] == [
+        ("/", 0, "indexed"),
+        ("/list", 1, "skipped"),
+        ("/dead-end", 1, "indexed"),
+        ("/plain", 1, "indexed"),
+        ("/found", 2, "indexed"),
+    ]
+    told = {each["url"]: each for each in (await api.get(f"/v1/jobs/{job}/items")).json()["content"]}
+    assert told[f"{SITE}/list"]["error"]["code"] == "robots_noindex"
+    assert (told[f"{SITE}/list"]["error"]["retryable"], told[f"{SITE}/list"]["duplicate_of"]) == (False, None)
+
+
+async def test_a_page_that_comes_to_ask_not_to_be_indexed_leaves_the_corpus(
+    api: Api, parts: Runtime, owner: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"corpus": "docs", "urls": [f"{SITE}/a", f"{SITE}/b"]}
+    await api.post("/v1/jobs", body)
+    fetch_all(parts, Site({}, noindex=["/b"]), monkeypatch)
+    make_live(owner)
+    job = (await api.post("/v1/jobs", body)).json()["id"]
+    fetch_all(parts, Site({}, noindex=["/a", "/b"]), monkeypatch)
+    told = (await api.get(f"/v1/jobs/{job}/items")).json()["content"]
+    assert [(each["status"], each["change"], each["error"]["code"]) for each in told] == [
+        ("skipped", "removed", "robots_noindex"),
+        ("failed", None, "robots_noindex"),
+    ]
+    assert delete_removed(parts.database) == 1
+    assert owner.execute("SELECT count(*) FROM cixml.documents WHERE deleted_at IS NULL").fetchone() == (0,)
+
+
 async def test_a_cancelled_job_takes_nothing_more(
     api: Api, pipeline: PipelineDatabase, owner: psycopg.Connection[Any]
 ) -> None:
@@ -482,13 +528,19 @@ async def test_a_page_that_came_unchanged_is_read_as_it_is_stored(
     class Unchanged(Site):
         def outcome(self, item: FetchItem) -> FetchOutcome:
             assert item.url is not None
-            body = None if item.live_version_id else item.url.encode()
-            return FetchOutcome(item=item, page=make_page(body, url=item.url))
+            body = item.url.encode()
+            if item.url.endswith("/quiet"):
+                body += b'<meta name="robots" content="nofollow">'
+            return FetchOutcome(item=item, page=make_page(None if item.live_version_id else body, url=item.url))
 
-    await crawl(api, max_depth=0)
+    await crawl(api, "/", "/quiet", max_depth=0)
     fetch_all(parts, Unchanged({}), monkeypatch)
     make_live(owner)
     owner.execute("UPDATE cixml.document_versions SET text = 'The text layer.'")
-    await crawl(api)
-    fetch_all(parts, Unchanged({"/": links("/a")}), monkeypatch)
-    assert [row[:3] for row in rows_of(owner)][1:] == [("/", 0, "unchanged"), ("/a", 1, "indexed")]
+    await crawl(api, "/", "/quiet")
+    fetch_all(parts, Unchanged({"/": links("/a"), "/quiet": links("/never")}), monkeypatch)
+    assert [row[:3] for row in rows_of(owner)][2:] == [
+        ("/", 0, "unchanged"),
+        ("/quiet", 0, "unchanged"),
+        ("/a", 1, "indexed"),
+    ]

@@ -142,6 +142,7 @@ def test_each_bad_page_ends_in_its_own_state_and_the_good_ones_are_searchable(st
         "/movie": Page(b"\x00\x01\x02", "video/mp4"),
         "/empty": Page("<html><body></body></html>"),
         "/private": page(1),
+        "/unlisted": Page(page(1).body, headers={"X-Robots-Tag": "noindex"}),
         "/latin": Page(
             ("<html><body><main><p>" + "Grüße aus München, schöne Äpfel überall. " * 9 + "</p></main>").encode(
                 "latin-1"
@@ -151,7 +152,7 @@ def test_each_bad_page_ends_in_its_own_state_and_the_good_ones_are_searchable(st
     }
     with WebServer({}) as dead:
         dead_url = f"{dead.url}/dead"
-    paths = ("missing", "broken", "movie", "empty", "private", "latin", "1", "2")
+    paths = ("missing", "broken", "movie", "empty", "private", "unlisted", "latin", "1", "2")
     with stack.client() as client:
         job = ended(client, client.submit("mixed", [dead_url, *(f"{site.url}/{path}" for path in paths)])["id"])
         found = items_by_url(client, job["id"])
@@ -164,6 +165,7 @@ def test_each_bad_page_ends_in_its_own_state_and_the_good_ones_are_searchable(st
         "movie": ("scraping", "unsupported_type"),
         "empty": ("chunking", "empty_text"),
         "private": ("scraping", "robots_disallowed"),
+        "unlisted": ("scraping", "robots_noindex"),
     }
     for name, (stage, code) in expected.items():
         assert (found[name]["status"], found[name]["failed_stage"]) == ("failed", stage), found[name]

@@ -16,12 +16,8 @@ def test_the_first_base_with_an_href_counts() -> None:
     assert read_links('<base href="data:,"><a href="x">x</a>', URL).pages == ["https://example.com/a/x"]
 
 
-def test_what_a_page_asks_of_robots_is_done() -> None:
+def test_links_that_are_not_to_be_followed_are_left_out() -> None:
     assert read_links('<a rel="ugc NoFollow" href="x">x</a><a href="y">y</a>', URL).pages == ["https://example.com/a/y"]
-    for content, is_noindex, count in [("noindex", True, 1), ("NONE", True, 0), ("index, nofollow", False, 0)]:
-        found = read_links(f'<meta name="Robots" content="{content}"><a href="x">x</a>', URL)
-        assert (found.is_noindex, len(found.pages)) == (is_noindex, count)
-    assert not read_links('<meta name="googlebot" content="noindex">', URL).is_noindex
 
 
 def test_the_canonical_address_is_told() -> None:

@@ -181,6 +181,33 @@ async def test_sitemap_may_be_of_any_type_and_robots_file_is_never_disallowed(
         await fetcher.fetch(f"{server.url}/s.xml.gz", is_sitemap=True)
 
 
+async def test_page_tells_what_it_asks_of_robots(server: WebServer, fetcher: Fetcher) -> None:
+    two = b"X-Robots-Tag: otherbot: none\r\nX-Robots-Tag: nofollow\r\n"
+    tag = {"X-Robots-Tag": "noindex, follow"}
+    server.pages |= {
+        "/robots.txt": Page("", status=404),
+        "/plain": Page("<p>a</p>"),
+        "/header": Page(b"%PDF-1.7 ...", "application/pdf", headers=tag),
+        "/two": Page(HEAD + two + b"\r\n<p>", raw=True),
+        "/head": Page('<html><head><meta name="cixml" content="none"></head></html>'),
+        "/text": Page('<meta name="robots" content="none"> is what to write', "text/plain"),
+        "/redirect": Page("", status=301, headers=tag | {"Location": "/plain"}),
+    }
+    found = {path: await fetcher.fetch(server.url + path) for path in server.pages if path != "/robots.txt"}
+    assert {path: (page.is_noindex, page.is_nofollow) for path, page in found.items()} == {
+        "/plain": (False, False),
+        "/header": (True, False),
+        "/two": (False, True),
+        "/head": (True, True),
+        "/text": (False, False),
+        "/redirect": (False, False),
+    }
+    sitemap = await fetcher.fetch(f"{server.url}/header", is_sitemap=True)
+    assert not sitemap.is_noindex  # which is what many sites say of their sitemaps
+    again = await fetcher.fetch(f"{server.url}/header", etag=found["/header"].etag)
+    assert (again.status, again.is_noindex) == (304, True)
+
+
 async def test_sitemap_is_taken_as_it_is(server: WebServer, fetcher: Fetcher) -> None:
     server.pages["/s.xml.gz"] = Page(b"\x1f\x8b", "application/octet-stream")
     assert (await fetcher.fetch(f"{server.url}/s.xml.gz", is_sitemap=True)).body == b"\x1f\x8b"

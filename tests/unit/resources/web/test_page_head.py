@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from resources.web.meta_refresh import HEAD_BYTES, refresh_target
+from resources.web.page_head import HEAD_BYTES, read_head
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,15 @@ from resources.web.meta_refresh import HEAD_BYTES, refresh_target
     ],
 )
 def test_a_page_that_sends_its_reader_on_is_told(page: str, expected: str | None) -> None:
-    assert refresh_target(f"<html><head>{page}</head></html>".encode()) == expected
+    assert read_head(f"<html><head>{page}</head></html>".encode()).refresh == expected
+
+
+def test_names_and_contents_are_told_whatever_the_bytes_of_a_character() -> None:
+    page = '<meta charset=utf-16><META CONTENT="noindex" NAME=" Robots "><!-- <meta name="x" content="y"> -->'
+    for encoding in ("utf-8", "utf-16", "utf-16-be"):
+        assert list(read_head(page.encode(encoding)).named) == [("robots", "noindex")]
+    late = b" " * HEAD_BYTES + b'<meta name="robots" content="none">'
+    assert list(read_head(late).named) == []
 
 
 @pytest.mark.parametrize(
@@ -35,5 +43,5 @@ def test_a_page_that_sends_its_reader_on_is_told(page: str, expected: str | None
 )
 def test_hostile_heads_cost_little(piece: bytes) -> None:
     started = time.monotonic()
-    refresh_target(piece * HEAD_BYTES)
+    read_head(piece * HEAD_BYTES)
     assert time.monotonic() - started < 1
