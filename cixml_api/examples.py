@@ -185,6 +185,7 @@ _ITEM: dict[str, JsonValue] = {
         "detail": "503 from origin after 3 tries",
     },
     "duplicate_of": None,
+    "retried_as": None,
     "kind": "page",
     "depth": 1,
     "parent_item_id": "item_0193a5c27e5c7a11b0c2d3e4f5061727",

@@ -133,6 +133,7 @@ def _item(row: JobItem) -> dict[str, Any]:
         "document_id": public_id(Prefix.DOCUMENT, row.document_id) if row.document_id else None,
         "error": _error(row.error, failed_stage=row.failed_stage, http_status=row.http_status, attempts=row.attempts),
         "duplicate_of": public_id(Prefix.ITEM, row.duplicate_of) if row.duplicate_of else None,
+        "retried_as": public_id(Prefix.ITEM, row.retried_as) if row.retried_as else None,
         "kind": row.kind,
         "depth": row.depth,
         "parent_item_id": public_id(Prefix.ITEM, row.parent_item_id) if row.parent_item_id else None,

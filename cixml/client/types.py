@@ -160,6 +160,7 @@ class Item(Answer):
     document_id: str | None
     error: ErrorRecord | None
     duplicate_of: str | None
+    retried_as: str | None
     kind: str
     depth: int | None
     parent_item_id: str | None

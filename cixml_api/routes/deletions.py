@@ -42,10 +42,11 @@ async def remove_corpus(caller: Caller, services: AnyServices, name: str, if_mat
         raise NotFoundError
     check_role(corpus.role, OWNERS)
     check_if_match(if_match, version=corpus.version, is_required=corpus.require_if_match)
+    version = None if if_match is None else corpus.version
     async with caller_transaction(services.pool, caller.caller_id) as connection:
-        receipt = await delete_corpus(connection, corpus_id=corpus.id, version=corpus.version, address=name)
+        receipt = await delete_corpus(connection, corpus_id=corpus.id, version=version, address=name)
     if receipt is None:
-        raise PreconditionFailedError
+        raise NotFoundError if version is None else PreconditionFailedError
     return views.deleting(receipt)
 
 

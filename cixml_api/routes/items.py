@@ -48,7 +48,10 @@ async def read_failed_items(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """List what failed for good over all own jobs, the newest first. A retry makes new items, these stay."""
+    """List what failed for good over all own jobs and was not retried since, the newest first.
+
+    A retry makes a new item, which stands here if it fails, too; the old one names it (`retried_as`).
+    """
     where = FailedItemFilter(
         corpus=corpus_key(caller, corpus) if corpus else None,
         stages=several("stage", stage, Stage),

@@ -226,6 +226,7 @@ class Item(Answer):
     duplicate_of: str | None = Field(
         description="the item of the same URL, or of the page that is this one's canonical address or has its text"
     )
+    retried_as: str | None = Field(description="the item of the latest retry; a dead letter is one that has none")
     kind: Literal["page", "sitemap"] = Field(description="a sitemap is read for URLs and makes no document")
     depth: int | None = Field(description="of a crawl: links from a URL of the request")
     parent_item_id: str | None = Field(description="of a crawl: the item that named this URL first")

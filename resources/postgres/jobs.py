@@ -97,6 +97,7 @@ class JobItem:
     document_id: UUID | None
     error: dict[str, Any] | None
     duplicate_of: UUID | None
+    retried_as: UUID | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

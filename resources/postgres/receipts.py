@@ -51,9 +51,9 @@ class DocumentFilter:
 
 
 async def delete_corpus(
-    connection: AsyncConnection[TupleRow], *, corpus_id: UUID, version: int, address: str
+    connection: AsyncConnection[TupleRow], *, corpus_id: UUID, version: int | None, address: str
 ) -> Receipt | None:
-    """Delete a corpus in an owner's transaction; None when somebody changed or deleted it since `version` was read.
+    """Delete a corpus in an owner's transaction; None when somebody deleted it, or changed it since `version`.
 
     The lock drains who writes in the corpus just now; its name is free with the commit.
     """

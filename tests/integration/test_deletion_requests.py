@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest_asyncio
 
 from resources.identifiers import Prefix, public_id
 from resources.membership import caller_id_of
+from resources.postgres.queries import query
 from tests.api import ALICE, BOB, Api, index_document, running_api
 from tests.database import PEPPER, Database
 
@@ -89,6 +91,23 @@ async def test_if_match_keeps_a_corpus_that_somebody_changed(api: Api) -> None:
     assert (stale.status_code, stale.json()["error_code"]) == (412, "cixml_corpus_delete_212")
     tag = (await api.get("/v1/corpora/docs")).headers["etag"]
     assert (await api.send("DELETE", "/v1/corpora/docs", headers={"If-Match": tag})).status_code == 202
+
+
+@pytest.mark.parametrize(("sends_tag", "status"), [(True, 412), (False, 202)])
+async def test_a_change_while_the_deletion_waits_matters_to_who_sent_the_tag(
+    api: Api, owner: psycopg.Connection[Any], sends_tag: bool, status: int
+) -> None:
+    made = await api.post("/v1/corpora", {"name": "docs"})
+    headers = {"If-Match": made.headers["etag"]} if sends_tag else {}
+    with owner.transaction():
+        (corpus_id,) = owner.execute("SELECT id FROM cixml.corpora").fetchone() or (None,)
+        owner.execute(query("lock_corpus"), {"corpus_id": corpus_id})
+        deletion = asyncio.create_task(api.send("DELETE", "/v1/corpora/docs", headers=headers))
+        async with asyncio.timeout(20):
+            while owner.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone() is None:
+                await asyncio.sleep(0.01)
+        owner.execute("UPDATE cixml.corpora SET version = version + 1")
+    assert (await deletion).status_code == status
 
 
 async def test_a_deleted_document_is_found_no_more_and_the_counts_say_so(api: Api, document: str) -> None:

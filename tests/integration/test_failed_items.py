@@ -65,6 +65,8 @@ async def test_one_item_is_retried_from_the_stage_that_failed_once_for_a_key(
     assert (child["parent_job_id"], child["items"]["total"]) == (parent["id"], 1)
     (item,) = await items_of(api, child["id"])
     assert item["url"] == second["url"]
+    assert second["id"] not in await listed(api)
+    assert (await api.get(f"/v1/items/{second['id']}")).json()["retried_as"] == item["id"]
     stages = "SELECT start_stage FROM cixml.job_items WHERE id = %s::uuid"
     assert owner.execute(stages, [item["id"].removeprefix("item_")]).fetchone() == ("embedding",)
     assert (await api.get(f"/v1/items/{item['id']}")).json() == item | {"job_id": child["id"], "corpus": "docs"}

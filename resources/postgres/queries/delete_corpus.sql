@@ -1,8 +1,8 @@
--- The tombstone and its receipt. No row: it is deleted already, or its settings are not those of `version` any more. FOR
+-- The tombstone and its receipt. No row: it is deleted already, or its settings are not those of `version` any more (null: whatever they are). FOR
 -- UPDATE waits for whoever just now adds to the corpus (cixml.hold_corpus, foreign keys).
 WITH corpus AS MATERIALIZED (
     SELECT id FROM cixml.corpora
-    WHERE id = %(corpus_id)s AND deleted_at IS NULL AND version = %(version)s
+    WHERE id = %(corpus_id)s AND deleted_at IS NULL AND (%(version)s::bigint IS NULL OR version = %(version)s)
     FOR UPDATE
 ), receipt AS (
     INSERT INTO cixml.receipts (caller_id, corpus_id, corpus, kind)

@@ -37,6 +37,8 @@ WITH parent AS (
     FROM chosen k, job j
     ORDER BY k.place
     RETURNING id, caller_id, corpus_id, url_key, host
+), marked AS (
+    UPDATE cixml.job_items i SET retried_as = k.new_id FROM chosen k, job WHERE i.id = k.id
 ), queued AS (
     INSERT INTO cixml.work_queue (item_id, caller_id, corpus_id, url_key, host)
     SELECT id, caller_id, corpus_id, url_key, host FROM items
