@@ -79,6 +79,7 @@ RECEIPT: list[JsonValue] = [
             "page_bodies": 60,
             "chunk_sets": 61,
             "chunks": 290,
+            "lexemes": 290,
             "vectors": 274,
             "jobs": 1,
             "items": 4,

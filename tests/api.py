@@ -30,6 +30,7 @@ from resources.embedding.breaker import BreakerReport
 from resources.embedding.breaker_local import BreakerState
 from resources.embedding.registry import Model, Operation
 from resources.membership import caller_id_of
+from resources.postgres import lexemes
 from resources.settings import Settings
 from tests.database import PEPPER, default_model
 from tests.fakes.embedding_server import _word_vector as word_vector
@@ -202,6 +203,7 @@ def _store_chunks(
         "end_offset, token_count, text) VALUES (%s, %s, %s, %s, %s, 0, %s, 3, %s)",
         [(chunk_set[0], number, corpus_id, uuid4(), _hash(text), len(text), text) for number, text in enumerate(texts)],
     )
+    lexemes.fill_in(rows, limit=1000)
 
 
 def _store_vectors(rows: psycopg.Connection[Any], relation: str, corpus_id: UUID, texts: Sequence[str]) -> None:

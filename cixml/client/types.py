@@ -334,6 +334,7 @@ class Removed(Answer):
     page_bodies: int
     chunk_sets: int
     chunks: int
+    lexemes: int
     vectors: int
     jobs: int
     items: int

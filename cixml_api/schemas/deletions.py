@@ -61,6 +61,7 @@ class Removed(Answer):
     page_bodies: int = Field(default=0, description="the same bytes of another document stay")
     chunk_sets: int = 0
     chunks: int = 0
+    lexemes: int = Field(default=0, description="entries of chunks in the keyword index")
     vectors: int = Field(default=0, description="a text that another document has too keeps its vector")
     jobs: int = 0
     items: int = 0

@@ -1,6 +1,7 @@
 """`python -m resources.orchestration.lifeline`: gives back the work of runs that died, and closes their Dagster runs.
 
-Beside that, never before it, it removes what was deleted (deletion.py) and what has aged (retention.py).
+Beside that, never before it, it removes what was deleted (deletion.py) and what has aged (retention.py), and keeps what
+keyword search needs (lexemes.py).
 Not a job of the queue it rescues. More than one may run: the advisory lock lets one work at a time.
 """
 
@@ -22,6 +23,7 @@ from resources.errors import CixmlError, DatabaseUnavailableError
 from resources.orchestration import tags
 from resources.orchestration.deletion import Sweeper
 from resources.orchestration.lease import give_up, observe
+from resources.orchestration.lexemes import LexemeKeeper
 from resources.orchestration.retention import Retention
 from resources.orchestration.runtime import Runtime, runtime
 from resources.postgres import batches, locks
@@ -58,6 +60,7 @@ class Lifeline:
         self._settings = parts.settings.pipeline
         self._retention = Retention(parts.settings)
         self._sweeper = Sweeper(parts.settings, instance)
+        self._lexemes = LexemeKeeper(parts.settings)
         self._swept_at = 0.0
 
     def run(self, stopped: threading.Event) -> None:
@@ -71,11 +74,12 @@ class Lifeline:
     def close(self) -> None:
         self._sweeper.close()
         self._retention.close()
+        self._lexemes.close()
 
     def look(self) -> None:
         """Reap expired batches and close their runs; now and then sweep runs whose end nobody reported.
 
-        Deletions and retention have their turns last, and beside: a slow slice does not keep the next look.
+        Deletions, retention and lexemes have their turns last, and beside: a slow slice does not keep the next look.
         """
         with self._parts.database.session() as connection:
             if not locks.try_lock(connection, key=LOCK_KEY):
@@ -88,6 +92,7 @@ class Lifeline:
             self.sweep()
         self._sweeper.step_aside()
         self._retention.step_aside()
+        self._lexemes.step_aside()
 
     def lapse(self) -> None:
         """Let claims expire that have no run, or one that could not be launched: they hold the slots of others.

@@ -10,6 +10,8 @@ from uuid import UUID, uuid5
 from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
+from resources.postgres import lexemes
+from resources.postgres.lexemes import ChunkLexemes
 from resources.postgres.pages import VersionToChunk
 from resources.postgres.queries import query, query_on
 from resources.types import ExtractedDocument, TextChunk
@@ -50,15 +52,21 @@ def chunk_id(version: VersionToChunk, chunk: TextChunk, text_hash: UUID) -> UUID
 def store(
     connection: Connection[TupleRow], *, batch_id: UUID, chunking_fp: str, versions: Sequence[ChunkedVersion]
 ) -> None:
-    """Freeze texts, store chunk sets, move the items on to embedding. A set that is there already is left alone."""
+    """Freeze texts, store chunk sets with their lexemes, move the items on to embedding.
+
+    A set that is there already is left alone.
+    """
     rows: list[dict[str, object]] = []
+    words: list[ChunkLexemes] = []
     for chunked in versions:
         _store_text(connection, chunked)
         chunk_set_id = _store_chunk_set(connection, chunked, chunking_fp)
         if chunk_set_id is not None:
             rows += [_chunk_row(chunk_set_id, chunked.version, chunk) for chunk in chunked.document.chunks]
+            words += [_lexemes(chunk_set_id, chunked, chunk) for chunk in chunked.document.chunks]
     with connection.cursor() as cursor:
         cursor.executemany(query("store_chunk"), rows)
+    lexemes.store(connection, words)
     item_ids = [chunked.version.item_id for chunked in versions if chunked.version.item_id]
     connection.execute(query("items_chunked"), {"batch_id": batch_id, "chunking_fp": chunking_fp, "item_ids": item_ids})
 
@@ -119,3 +127,14 @@ def _chunk_row(chunk_set_id: int, version: VersionToChunk, chunk: TextChunk) -> 
         "heading": chunk.heading,
         "text": chunk.text,
     }
+
+
+def _lexemes(chunk_set_id: int, chunked: ChunkedVersion, chunk: TextChunk) -> ChunkLexemes:
+    return lexemes.of_chunk(
+        corpus_id=chunked.version.corpus_id,
+        chunk_set_id=chunk_set_id,
+        ordinal=chunk.ordinal,
+        token_count=chunk.token_count,
+        text=chunk.text,
+        language=chunked.document.language,
+    )

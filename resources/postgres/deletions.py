@@ -150,11 +150,11 @@ def _remove_documents(connection: Connection[TupleRow], receipt: OpenReceipt) ->
         query("remove_documents"), receipt.parameters | {"limit": CHUNKS_AT_ONCE, "documents": DOCUMENTS_AT_ONCE}
     ).fetchone()
     assert row is not None
-    documents, versions, chunk_sets, chunks, hashes, bodies = row
+    documents, versions, chunk_sets, chunks, lexemes, hashes, bodies = row
     if not documents and not versions:
         is_left = _exists(connection, "has_documents_of_deletion", receipt.parameters)
         return Slice(waits_for=ITEM if is_left else None)
-    removed = Counter(documents=documents, versions=versions, chunk_sets=chunk_sets, chunks=chunks)
+    removed = Counter(documents=documents, versions=versions, chunk_sets=chunk_sets, chunks=chunks, lexemes=lexemes)
     if hashes:
         removed["vectors"] = stale_vectors.remove(connection, corpus_id=receipt.corpus_id, hashes=hashes)
     if bodies:

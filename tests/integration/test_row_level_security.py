@@ -55,6 +55,7 @@ async def alices_corpus(api: Api, database: Database) -> str:  # noqa: F811
         for statement, values in (
             ("INSERT INTO cixml.grants VALUES (%s, %s, 'owner')", [corpus[0], alice]),
             ("INSERT INTO cixml.corpus_levels VALUES (%s, 'fp', 1, 2, 3, 4)", [corpus[0]]),
+            ("INSERT INTO cixml.lexeme_counts VALUES (%s, 'one', 1)", [corpus[0]]),
             ("INSERT INTO cixml.stale_hashes VALUES (%s, uuidv7())", [corpus[0]]),
             ("INSERT INTO cixml.usage_ledger VALUES (%s, 1, uuidv7(), %s, 3)", [alice, corpus[0]]),
             (

@@ -9,6 +9,8 @@ WITH chosen AS MATERIALIZED (
     SELECT s.id FROM chosen c JOIN cixml.chunk_sets s ON s.document_version_id = c.id
 ), without_chunks AS (
     DELETE FROM cixml.chunks k USING sets s WHERE k.chunk_set_id = s.id
+), without_lexemes AS (
+    DELETE FROM cixml.chunk_lexemes k USING sets s WHERE k.chunk_set_id = s.id
 ), without_sets AS (
     DELETE FROM cixml.chunk_sets k USING sets s WHERE k.id = s.id
 ), removed AS (

@@ -3,6 +3,10 @@ WITH stale AS (
     DELETE FROM cixml.stale_hashes WHERE corpus_id = %(corpus_id)s
 ), levels AS (
     DELETE FROM cixml.corpus_levels WHERE corpus_id = %(corpus_id)s
+), counted AS (
+    DELETE FROM cixml.lexeme_counts WHERE corpus_id = %(corpus_id)s
+), spoken AS (
+    DELETE FROM cixml.corpus_languages WHERE corpus_id = %(corpus_id)s
 ), left_over AS (
     DELETE FROM cixml.leases WHERE corpus_id = %(corpus_id)s
 ), given AS (

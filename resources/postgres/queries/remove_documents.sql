@@ -26,6 +26,8 @@ WITH doc AS MATERIALIZED (
     SELECT s.id FROM version v JOIN cixml.chunk_sets s ON s.document_version_id = v.id
 ), without_chunks AS (
     DELETE FROM cixml.chunks k USING sets s WHERE k.chunk_set_id = s.id RETURNING k.chunk_hash
+), without_lexemes AS (
+    DELETE FROM cixml.chunk_lexemes k USING sets s WHERE k.chunk_set_id = s.id RETURNING 1
 ), without_sets AS (
     DELETE FROM cixml.chunk_sets k USING sets s WHERE k.id = s.id
 ), without_versions AS (
@@ -41,5 +43,6 @@ SELECT (SELECT count(*) FROM without_documents) AS documents,
        (SELECT count(*) FROM without_versions) AS versions,
        (SELECT count(*) FROM sets) AS chunk_sets,
        (SELECT count(*) FROM without_chunks) AS chunks,
+       (SELECT count(*) FROM without_lexemes) AS lexemes,
        ARRAY(SELECT DISTINCT chunk_hash FROM without_chunks WHERE %(whole_corpus)s::uuid IS NULL) AS hashes,
        ARRAY(SELECT DISTINCT body_sha256 FROM without_versions) AS bodies
