@@ -136,7 +136,8 @@ def segments(folder: Path) -> dict[str, Any]:
                 counts[outcome] += 1
                 if outcome in ("missed", "foreign"):
                     problems.append(f"{line['id'][:8]} {outcome}: {piece[:60]}")
-        for name, got in (("title", result and result.title), ("date", result and getattr(result, "date", None))):
+        date = result and result.published_at
+        for name, got in (("title", result and result.title), ("date", date and date.date().isoformat())):
             if line[name]:
                 counts[name] += 1
                 counts[f"{name}_right"] += _folded(line[name]) == _folded(str(got or ""))

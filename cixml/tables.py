@@ -144,6 +144,7 @@ def document(found: DocumentDetail) -> RenderableType:
         type=found.content_type,
         bytes=_number(found.bytes),
         chunks=_number(found.chunk_count),
+        published=_time(found.published_at),
         fetched=_time(found.fetched_at),
         checked=_time(found.checked_at),
         metadata=escape(str(found.metadata)) if found.metadata else "",

@@ -257,6 +257,7 @@ _DOCUMENT: dict[str, JsonValue] = {
     "bytes": 18402,
     "chunk_count": 12,
     "snapshot": _VERSION_ID,
+    "published_at": None,
     "fetched_at": _TIME,
     "changed_at": _TIME,
     "checked_at": _TIME,
@@ -282,6 +283,7 @@ DOCUMENT: list[JsonValue] = [
                 "text_sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
                 "title": "API keys",
                 "language": "en",
+                "published_at": None,
             }
         ],
     }
@@ -327,6 +329,7 @@ SEARCH_ANSWER: list[JsonValue] = [
                 "text_sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
                 "snapshot": _VERSION_ID,
                 "fetched_at": _TIME,
+                "published_at": None,
                 "metadata": {"product": "x"},
             }
         ],

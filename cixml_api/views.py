@@ -227,6 +227,7 @@ def _document(row: ListedDocument) -> dict[str, Any]:
         "bytes": row.bytes,
         "chunk_count": row.chunk_count,
         "snapshot": public_id(Prefix.VERSION, row.live_version_id) if row.live_version_id else None,
+        "published_at": row.published_at,
         "fetched_at": row.fetched_at,
         "changed_at": row.changed_at,
         "checked_at": row.checked_at,
@@ -274,5 +275,6 @@ def search_result(rank: int, hit: Hit, *, corpus: str) -> schemas.SearchResult:
         text_sha256=hashlib.sha256(hit.text.encode()).hexdigest(),
         snapshot=public_id(Prefix.VERSION, hit.version_id),
         fetched_at=hit.fetched_at,
+        published_at=hit.published_at,
         metadata=hit.metadata,
     )

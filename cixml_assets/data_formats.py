@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 from lxml import etree
 
+from cixml_assets.dates import read_date
 from cixml_assets.structure import fold
 from cixml_assets.text_layer import clean_text, clean_title
 from resources.errors import ChunkingError
@@ -20,6 +22,7 @@ _JSON_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOT
 _EMPTY_BRACKETS = {"{": "}", "[": "]"}
 _XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 _TITLES = frozenset({"title", "h1", "head", "heading"})
+_DATES = frozenset({"pubdate", "published", "issued", "date"})
 _NO_TEXT_ELEMENTS = frozenset({"script", "style"})
 ReadHtml = Callable[[str], str]
 
@@ -98,6 +101,7 @@ def read_xml(content: str, read_html: ReadHtml) -> TextLayer:
         language=language[:2].lower() if language and re.match(r"[A-Za-z]{2}(?![A-Za-z])", language) else None,
         coverage=1.0,
         extractor="xml",
+        published_at=_published_at(root),
     )
 
 
@@ -138,6 +142,12 @@ def _is_mixed(element: etree._Element) -> bool:
 
 def _name(element: etree._Element) -> str:
     return etree.QName(element).localname.lower() if isinstance(element.tag, str) else ""
+
+
+def _published_at(root: etree._Element) -> datetime | None:
+    """Return the first date in the document: a feed's own, or that of its first entry, which is the newest."""
+    dates = (read_date(element.text or "") for element in root.iter() if _name(element) in _DATES)
+    return next((date for date in dates if date is not None), None)
 
 
 def _text_of(root: etree._Element, name: str) -> str | None:

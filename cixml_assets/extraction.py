@@ -18,6 +18,7 @@ from lxml import html as lxml_html
 from markdown_it import MarkdownIt
 
 from cixml_assets.data_formats import read_json, read_xml
+from cixml_assets.dates import published_at, read_date
 from cixml_assets.decoding import decode
 from cixml_assets.pdf import read_pdf
 from cixml_assets.structure import Block, Kind, blocks_of, fold, render
@@ -41,6 +42,7 @@ _PROBE_CHARACTERS = 60
 
 # Facts about the text (`title: x`) between two lines of dashes; without a colon those are rules around text.
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?=[\w-]+[ \t]*:)(?:.*\n)*?(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
+_FACT = re.compile(r"^(title|date):[ \t]*[\"']?(.*?)[\"']?[ \t]*$", re.MULTILINE)
 MAX_MARKDOWN_NESTING = (
     40  # lists in lists count twice; what lies deeper is lost, and hostile text costs as much as this
 )
@@ -92,6 +94,7 @@ def _read(content: str, content_type: str, exclusions: Exclusions) -> TextLayer:
 def _html(content: str, exclusions: Exclusions) -> TextLayer:
     _refuse_attribute_bomb(content)
     tree = _parse(content)
+    date = published_at(tree)
     elements = sum(1 for _ in tree.iter())
     if elements > MAX_ELEMENTS:
         raise ChunkingError("extraction_failed", f"the page has {elements} elements: at most {MAX_ELEMENTS}")
@@ -102,7 +105,12 @@ def _html(content: str, exclusions: Exclusions) -> TextLayer:
     is_huge = elements > HUGE_ELEMENTS or len(content) > HUGE_CHARACTERS
     text, coverage, extractor = _choose(content, tree, page, is_huge=is_huge)
     return TextLayer(
-        text=text, title=_title(tree, page), language=_language(tree), coverage=round(coverage, 4), extractor=extractor
+        text=text,
+        title=_title(tree, page),
+        language=_language(tree),
+        coverage=round(coverage, 4),
+        extractor=extractor,
+        published_at=date,
     )
 
 
@@ -267,16 +275,16 @@ def _refuse_attribute_bomb(content: str) -> None:
                 raise ChunkingError("extraction_failed", "a tag of the page has too many attributes")
 
 
-def _title(tree: etree._Element, page: Sequence[Block]) -> str | None:
-    """Return <h1> when <title> repeats it, else <title>, else the first heading."""
-    title = fold(str(tree.xpath("string(//title[1])")))
+def _title(tree: etree._Element, page: Sequence[Block], *, title: str = "") -> str | None:
+    """Return <h1> when <title> repeats it, else <title>, else `title` or the first heading."""
+    named = fold(str(tree.xpath("string(//title[1])")))
     headings = [block for block in page if block.kind == Kind.HEADING]
     first = next((block.text for block in headings if block.level == 1), None)
-    if first and (not title or fold(first).casefold() in title.casefold()):
-        title = first
-    if not title and headings:
-        title = headings[0].text
-    return clean_title(title)
+    if first and (not named or fold(first).casefold() in named.casefold()):
+        named = first
+    if not named:
+        named = title or (headings[0].text if headings else "")
+    return clean_title(named)
 
 
 def _language(tree: etree._Element) -> str | None:
@@ -289,11 +297,21 @@ def _language(tree: etree._Element) -> str | None:
 
 def _markdown(content: str) -> TextLayer:
     """Read Markdown as the page that it stands for: CommonMark with tables, HTML in it included."""
-    source = _FRONT_MATTER.sub("", clean_text(content).lstrip())
+    source = clean_text(content).lstrip()
+    front_matter = _FRONT_MATTER.match(source)
+    facts = dict(_FACT.findall(front_matter[0])) if front_matter else {}
+    source = source[front_matter.end() :] if front_matter else source
     tree = _parse(MarkdownIt("commonmark", {"maxNesting": MAX_MARKDOWN_NESTING}).enable("table").render(source))
     page = blocks_of(tree)
     text = clean_text(render(page))
-    return TextLayer(text=text, title=_title(tree, page), language=None, coverage=1.0, extractor="markdown-it")
+    return TextLayer(
+        text=text,
+        title=_title(tree, page, title=facts.get("title", "")),
+        language=None,
+        coverage=1.0,
+        extractor="markdown-it",
+        published_at=read_date(facts.get("date", "")),
+    )
 
 
 def _plain(content: str) -> TextLayer:

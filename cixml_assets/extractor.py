@@ -34,6 +34,7 @@ from cixml_assets.extractor_protocol import (
     error_answer,
     frame,
     links_answer,
+    read_time,
     socket_path,
 )
 from cixml_assets.links import HTML_TYPES, read_links
@@ -56,7 +57,8 @@ _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 def extract_document(header: dict[str, Any], body: bytes) -> ExtractedDocument:
     """Return the document of one request. Raises ChunkingError or ConfigurationError."""
     if header["operation"] == "cut":
-        layer = TextLayer(text=body.decode(), **header["layer"])
+        facts = header["layer"]
+        layer = TextLayer(text=body.decode(), **facts | {"published_at": read_time(facts["published_at"])})
     else:
         layer = read_page(body, header["content_type"], header["charset"], Exclusions(**header["exclusions"]))
     chunking = Chunking(
@@ -71,6 +73,7 @@ def extract_document(header: dict[str, Any], body: bytes) -> ExtractedDocument:
         text=layer.text,
         coverage=layer.coverage,
         extractor=layer.extractor,
+        published_at=layer.published_at,
         chunks=chunks,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def document_answer(document: ExtractedDocument) -> bytes:
         "language": document.language,
         "coverage": document.coverage,
         "extractor": document.extractor,
+        "published_at": document.published_at,
         "chunks": chunks,
     }
     return frame({"document": header}, document.text.encode())
@@ -67,12 +69,18 @@ def read_answer(header: dict[str, Any], body: bytes) -> ExtractedDocument:
     if "error" in header:
         raise _error(header["error"])
     fields = header["document"]
+    fields["published_at"] = read_time(fields["published_at"])
     text = body.decode()
     chunks = [
         TextChunk(ordinal=ordinal, text=text[start:end], start=start, end=end, token_count=tokens, heading=heading)
         for ordinal, (start, end, tokens, heading) in enumerate(fields.pop("chunks"))
     ]
     return ExtractedDocument(text=text, chunks=chunks, **fields)
+
+
+def read_time(text: str | None) -> datetime | None:
+    """Return a time as it was before JSON."""
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def read_links(header: dict[str, Any]) -> PageLinks:

@@ -177,13 +177,16 @@ NO_EXCLUSIONS = Exclusions()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextLayer:
-    """The text of a page, frozen once it is stored. `coverage` is the kept share of its own paragraphs, 0 to 1."""
+    """The text of a page, frozen once it is stored. `coverage` is the kept share of its own paragraphs, 0 to 1;
+    `published_at` is what the page says of itself.
+    """
 
     text: str
     title: str | None
     language: str | None
     coverage: float
     extractor: str
+    published_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +198,7 @@ class ExtractedDocument:
     text: str
     coverage: float
     extractor: str
+    published_at: datetime | None = None
     chunks: list[TextChunk] = field(default_factory=list)
 
 

@@ -264,6 +264,7 @@ class Document(Answer):
     bytes: int | None
     chunk_count: int
     snapshot: str | None
+    published_at: datetime | None
     fetched_at: datetime | None
     changed_at: datetime | None
     checked_at: datetime | None
@@ -289,6 +290,7 @@ class DocumentVersion(Answer):
     text_sha256: str | None
     title: str | None
     language: str | None
+    published_at: datetime | None
 
 
 class DocumentDetail(Document):
@@ -384,6 +386,7 @@ class SearchResult(Answer):
     text_sha256: str
     snapshot: str
     fetched_at: datetime
+    published_at: datetime | None
     metadata: Metadata
 
 

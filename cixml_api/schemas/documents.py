@@ -76,6 +76,7 @@ class Document(Answer):
     bytes: int | None
     chunk_count: int
     snapshot: str | None
+    published_at: datetime | None = Field(description="as the page states it; null where it does not")
     fetched_at: datetime | None
     changed_at: datetime | None
     checked_at: datetime | None
@@ -104,6 +105,7 @@ class DocumentVersion(Answer):
     text_sha256: str | None
     title: str | None
     language: str | None
+    published_at: datetime | None
 
 
 class DocumentDetail(Document):

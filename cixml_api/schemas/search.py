@@ -57,6 +57,7 @@ class SearchResult(Answer):
     text_sha256: str
     snapshot: str
     fetched_at: datetime
+    published_at: datetime | None = Field(description="as the page states it; null where it does not")
     metadata: StoredMetadata
 
 

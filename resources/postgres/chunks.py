@@ -96,6 +96,7 @@ def _store_text(connection: Connection[TupleRow], chunked: ChunkedVersion) -> No
             "language": document.language,
             "extractor": document.extractor,
             "coverage": document.coverage,
+            "published_at": document.published_at,
         },
     )
 

@@ -42,6 +42,7 @@ class ListedDocument:
     content_type: str | None
     bytes: int | None
     chunk_count: int
+    published_at: datetime | None
     fetched_at: datetime | None
     changed_at: datetime | None
     checked_at: datetime | None

@@ -69,6 +69,7 @@ class VersionBody:
     language: str | None
     coverage: float | None
     extractor: str | None
+    published_at: datetime | None
     exclusions: dict[str, list[str]]
 
     @property
@@ -82,6 +83,7 @@ class VersionBody:
             language=self.language,
             coverage=1.0 if self.coverage is None else self.coverage,
             extractor=self.extractor or "",
+            published_at=self.published_at,
         )
 
 

@@ -35,6 +35,7 @@ class Hit:
     end: int
     version_id: UUID
     fetched_at: datetime
+    published_at: datetime | None
     metadata: dict[str, Any]
 
 
@@ -61,6 +62,7 @@ class _Row:
     end_offset: int
     version_id: UUID
     fetched_at: datetime
+    published_at: datetime | None
     metadata: dict[str, Any]
 
 
@@ -138,5 +140,6 @@ def _hit(row: _Row, distance: float) -> Hit:
         end=row.end_offset,
         version_id=row.version_id,
         fetched_at=row.fetched_at,
+        published_at=row.published_at,
         metadata=row.metadata,
     )

@@ -111,7 +111,8 @@ def test_what_is_pushed_is_found_and_costs_nothing_when_it_is_pushed_again(
         {"external_id": "T-1", "text": texts["okapi"], "title": "About it"},
         {"external_id": "T-2", "markdown": f"Animals\n=======\n\n## Small ones\n\n**{texts['quokka'].strip()}**"},
     ]
-    file = f"<html lang=de><title>Tapir</title><main><p>{texts['tapir']}</p></main>".encode("utf-16")
+    head = "<html lang=de><title>Tapir</title><meta name=date content=2021-11-08>"
+    file = f"{head}<main><p>{texts['tapir']}</p></main>".encode("utf-16")
     key = stack.new_key()
     headers = {"Authorization": f"Bearer {key}"}
     with stack.client(key) as client, httpx.Client(base_url=stack.url, headers=headers, trust_env=False) as http:
@@ -133,6 +134,8 @@ def test_what_is_pushed_is_found_and_costs_nothing_when_it_is_pushed_again(
     }
     assert hits["quokka"]["text"].startswith("# Animals\n\n## Small ones\n\nThe quick quokka")
     assert (document["language"], document["content_type"], len(document["versions"])) == ("de", "text/html", 1)
+    published = [found["published_at"] for found in (document, *document["versions"], *hits.values())]
+    assert published == ["2021-11-08T00:00:00Z", "2021-11-08T00:00:00Z", None, None, "2021-11-08T00:00:00Z"]
 
 
 def test_each_bad_page_ends_in_its_own_state_and_the_good_ones_are_searchable(stack: Stack, site: WebServer) -> None:

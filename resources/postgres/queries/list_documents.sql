@@ -1,6 +1,6 @@
 -- Documents of a corpus, oldest first, each with the version that is live. What never was live (yet) is `pending`.
 SELECT d.id, d.url, d.external_id, d.metadata, v.title, v.language, v.content_type, v.body_bytes AS bytes,
-       coalesce(s.chunk_count, 0) AS chunk_count, v.fetched_at, v.live_from AS changed_at, d.checked_at, d.live_version_id
+       coalesce(s.chunk_count, 0) AS chunk_count, v.published_at, v.fetched_at, v.live_from AS changed_at, d.checked_at, d.live_version_id
 FROM cixml.corpora c
 JOIN cixml.index_versions x ON x.corpus_id = c.id AND x.state = 'serving'
 JOIN cixml.documents d ON d.corpus_id = c.id

@@ -12,7 +12,7 @@ WITH candidates AS MATERIALIZED (
     SELECT * FROM candidates ORDER BY distance, chunk_set_id, ordinal LIMIT %(top_k)s
 )
 SELECT (SELECT count(*) FROM candidates) AS candidates, w.distance, k.chunk_id, d.id AS document_id, d.url, d.external_id, v.title,
-       k.text, k.ordinal, k.start_offset, k.end_offset, v.id AS version_id, v.fetched_at, d.metadata
+       k.text, k.ordinal, k.start_offset, k.end_offset, v.id AS version_id, v.fetched_at, v.published_at, d.metadata
 FROM cixml.index_versions x
 JOIN cixml.corpora c ON c.id = x.corpus_id AND c.deleted_at IS NULL
 LEFT JOIN (

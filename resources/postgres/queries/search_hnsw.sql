@@ -9,7 +9,7 @@ LEFT JOIN (
     FROM {relation} e
     CROSS JOIN LATERAL (
         SELECT k.chunk_id, d.id AS document_id, d.url, d.external_id, v.title, k.text, k.ordinal, k.start_offset, k.end_offset,
-               v.id AS version_id, v.fetched_at, d.metadata
+               v.id AS version_id, v.fetched_at, v.published_at, d.metadata
         FROM cixml.chunks k
         JOIN cixml.chunk_sets s ON s.id = k.chunk_set_id AND s.chunking_fp = %(chunking_fp)s
         JOIN cixml.document_versions v ON v.id = s.document_version_id

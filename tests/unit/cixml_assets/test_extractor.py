@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -25,6 +26,7 @@ from resources.settings import ExtractorSettings, Settings
 from resources.types import CHUNKING_STRATEGIES, Chunking, ExtractedDocument, TextLayer
 
 ROOT = Path(__file__).parents[3]
+DAY = datetime(2021, 11, 8, tzinfo=UTC)
 PAGE = b"<html lang=en><title>Pump</title><h1>Pump</h1><p>The pump moves water.</p><h2>Care</h2><p>Oil it.</p></html>"
 SLOW_PAGE = b"x" * 4_000_000  # one word: several seconds of tokenising
 
@@ -151,11 +153,12 @@ async def test_page_comes_back_as_text_and_chunks(client: ExtractorClient, token
 
 async def test_text_layer_is_cut_as_it_stands(client: ExtractorClient, tokenizer_path: Path) -> None:
     text = "  the pump\n\n\n# the e\u0301  pump "
-    layer = TextLayer(text=text, title="Pump", language="en", coverage=0.5, extractor="older")
+    layer = TextLayer(text=text, title="Pump", language="en", coverage=0.5, extractor="older", published_at=DAY)
     chunking = Chunking(max_tokens=16, overlap_tokens=2)
     document = await client.cut(layer, tokenizer_path=tokenizer_path, chunking=chunking, max_chunks=9)
     found = (document.text, document.title, document.language, document.coverage, document.extractor)
     assert found == (text, "Pump", "en", 0.5, "older")
+    assert document.published_at == DAY
     assert [text[chunk.start : chunk.end] for chunk in document.chunks] == [chunk.text for chunk in document.chunks]
 
 
