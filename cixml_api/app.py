@@ -26,6 +26,7 @@ from cixml_api.routes import (
     files,
     fixed_names,
     health,
+    index_versions,
     items,
     job_actions,
     job_events,
@@ -73,6 +74,7 @@ ROUTES = (
     fixed_names,
     search,
     corpora,
+    index_versions,
     documents,
     pushes,
     files,
@@ -121,6 +123,7 @@ def create_app(
         searcher=Searcher(pool, embedders=embedding.embedders, cache=embedding.cache),
         model_watch=ModelWatch(embedding.embedders),
         new_index=new_index(settings, model),
+        models={each.id: each for each in registry.enabled},
         breakers=embedding.breakers,
         ping_redis=embedding.ping_redis,
     )

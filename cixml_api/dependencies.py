@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Protocol
@@ -19,6 +19,7 @@ from cixml_api.open_streams import OpenStreams
 from cixml_api.search_counts import SearchCounts
 from cixml_api.searching import Searcher
 from resources.embedding.breaker import BreakerReport
+from resources.embedding.registry import Model
 from resources.errors import ForbiddenError, UnauthenticatedError
 from resources.membership import Membership
 from resources.postgres.corpora import NewIndex
@@ -38,7 +39,7 @@ class Breaker(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Everything an endpoint may use. `new_index` is what a corpus made now is served by."""
+    """Everything an endpoint may use. `new_index` serves corpora that are made now; `models` are enabled."""
 
     settings: Settings
     pool: Pool
@@ -50,6 +51,7 @@ class Services:
     searcher: Searcher
     model_watch: ModelWatch
     new_index: NewIndex
+    models: Mapping[str, Model]
     breakers: tuple[Breaker, ...]
     ping_redis: Callable[[], Awaitable[None]] | None
 

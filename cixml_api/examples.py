@@ -215,6 +215,34 @@ _INDEX_VERSION: JsonValue = {
     "created_at": _TIME,
     "state_changed_at": _TIME,
 }
+INDEX_VERSION_REQUEST: list[JsonValue] = [
+    {"model": "bge-m3"},
+    {"model": "bge-m3", "from": "text", "chunking": {"max_tokens": 512, "overlap_tokens": 64}, "activate": "auto"},
+]
+
+INDEX_VERSION_DETAIL: list[JsonValue] = [
+    {
+        "id": _VERSION_ID,
+        "model": "bge-m3",
+        "kind": "exact",
+        "state": "building",
+        "chunking": {"strategy": "recursive", "max_tokens": 512, "overlap_tokens": 64},
+        "from": "chunks",
+        "activate": "manual",
+        "activation_requested_at": None,
+        "drop_after": None,
+        "progress": {
+            "documents": {"done": 120, "total": 1000},
+            "chunks": {"done": 700, "total": 5571},
+            "share": 0.1257,
+            "eta_seconds": 28,
+        },
+        "error": None,
+        "created_at": _TIME,
+        "state_changed_at": _TIME,
+    }
+]
+
 EVENTS = f"""event: item
 data: {{"id":"{_ITEM_ID}","status":"indexed"}}
 id: 17.3

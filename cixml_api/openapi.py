@@ -15,6 +15,7 @@ from cixml_api.schemas import (
     CorpusRequest,
     DeletionRequest,
     GrantRequest,
+    IndexVersionRequest,
     JobRequest,
     Problem,
     PushedDocument,
@@ -40,6 +41,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     CorpusRequest,
     DeletionRequest,
     GrantRequest,
+    IndexVersionRequest,
     JobRequest,
     PushedDocument,
     RetryRequest,
@@ -91,6 +93,15 @@ _EXAMPLES = {
     503: ("database-unavailable", "Database unavailable", "The database does not answer.", 501, True),
 }
 _CONFLICTS = {
+    "index_version_create": (
+        "conflict",
+        "Conflict",
+        "37 of 5571 chunks have more than the 256 tokens that all-MiniLM-L6-v2 takes: ask for 'from': 'text' ...",
+        211,
+        False,
+    ),
+    "index_version_activate": ("conflict", "Conflict", "The index version is not filled yet: ...", 211, False),
+    "index_version_delete": ("conflict", "Conflict", "This index version answers the searches: ...", 211, False),
     "corpus_create": ("conflict", "Conflict", "There is one already.", 211, False),
     "document_refresh": (
         "conflict",

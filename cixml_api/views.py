@@ -15,6 +15,7 @@ from resources.identifiers import Prefix, public_id
 from resources.postgres.corpora import CorpusSummary
 from resources.postgres.documents import DocumentChunk, DocumentWithVersions, ListedDocument
 from resources.postgres.failed_items import PlacedItem
+from resources.postgres.index_versions import VersionSummary
 from resources.postgres.job_progress import JobOutlook
 from resources.postgres.jobs import JobItem, JobSummary
 from resources.postgres.receipts import Receipt
@@ -181,6 +182,39 @@ def corpus(row: CorpusSummary, *, address: str) -> schemas.Corpus:
             "freshness": schemas.Freshness(oldest=row.oldest_check_at, newest=row.newest_check_at),
             "grants": row.grants,
         }
+    )
+
+
+def index_version(row: VersionSummary) -> schemas.IndexVersionDetail:
+    return schemas.IndexVersionDetail.model_validate(
+        {
+            "id": public_id(Prefix.VERSION, row.id),
+            "model": row.model,
+            "kind": row.kind,
+            "state": row.state,
+            "chunking": row.chunking,
+            "from": row.fill_from,
+            "activate": row.activate,
+            "activation_requested_at": row.activate_at,
+            "drop_after": row.drop_after,
+            "progress": _fill_progress(row),
+            "error": row.error,
+            "created_at": row.created_at,
+            "state_changed_at": row.state_changed_at,
+        }
+    )
+
+
+def _fill_progress(row: VersionSummary) -> schemas.FillProgress | None:
+    """Return how far a fill is; None for what is not filled, or not begun."""
+    if row.filling_since is None or row.filling_seconds is None:
+        return None
+    left, done = row.chunks_total - row.chunks_done, row.chunks_done - row.chunks_reused
+    return schemas.FillProgress(
+        documents=schemas.Done(done=row.documents_done, total=row.documents_total),
+        chunks=schemas.Done(done=row.chunks_done, total=row.chunks_total),
+        share=round(row.chunks_done / row.chunks_total, 4) if row.chunks_total else 0.0,
+        eta_seconds=math.ceil(row.filling_seconds * left / done) if left and done > 0 else None if left else 0,
     )
 
 

@@ -16,6 +16,7 @@ from resources.embedding.registry import Model
 from resources.orchestration.embedding import EmbeddingResource
 from resources.orchestration.fetching import FetchResource
 from resources.orchestration.promotion import promote
+from resources.orchestration.reindexing import finish_build
 from resources.orchestration.serving import report_index, sweep_index
 from resources.orchestration.streams import ChunksToEmbed, PageToChunk
 from resources.orchestration.work import WorkResource
@@ -103,11 +104,14 @@ def search_index_after(models: Iterable[Model]) -> dg.AssetsDefinition:
     )
     def search_index(work: WorkResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # compared as it is
         """What callers search: the serving index version of the corpus, whole by SQL's own count."""
-        promoted = promote(work.of_run)
+        reindexed = finish_build(work.of_run)
+        promoted = None if reindexed else promote(work.of_run)
         report = report_index(work.of_run)
         sweep_index(work.of_run)
         return dg.MaterializeResult(
-            metadata=report.metadata | (promoted.metadata if promoted else {}),
+            metadata=report.metadata
+            | (promoted.metadata if promoted else {})
+            | (reindexed.metadata if reindexed else {}),
             data_version=dg.DataVersion(report.data_version),
             check_results=check_results(report),
         )

@@ -8,7 +8,7 @@ import dagster as dg
 
 from cixml_assets.corpus import chunks, corpora, embeddings_of, raw_pages, search_index_after
 from cixml_assets.extracting import ExtractorResource
-from cixml_assets.jobs import index_job_of, promotion_job
+from cixml_assets.jobs import index_job_of, promotion_job, reindex_job_of
 from resources.embedding.registry import load_registry
 from resources.orchestration.chunk_io_manager import ChunkIOManager
 from resources.orchestration.embedding import EmbeddingResource
@@ -17,6 +17,7 @@ from resources.orchestration.page_io_manager import PageIOManager
 from resources.orchestration.pgvector_io_manager import PgVectorIOManager
 from resources.orchestration.work import WorkResource
 from resources.settings import Settings
+from sensors.index_versions import index_versions_sensor
 from sensors.promotions import promotions_sensor
 from sensors.submitted_jobs import submitted_jobs_sensors
 
@@ -34,11 +35,16 @@ def defs() -> dg.Definitions:
     settings = Settings.load()
     models = load_registry(settings.embedding.models_file).enabled
     jobs = {model.id: index_job_of(model) for model in models}
+    reindex_jobs = {model.id: reindex_job_of(model) for model in models}
     promotion = promotion_job()
     return dg.Definitions(
         assets=[raw_pages, chunks, *(embeddings_of(model) for model in models), search_index_after(models)],
-        jobs=[*jobs.values(), promotion],
-        sensors=[*submitted_jobs_sensors(jobs=jobs, partitions=corpora), promotions_sensor(promotion)],
+        jobs=[*jobs.values(), *reindex_jobs.values(), promotion],
+        sensors=[
+            *submitted_jobs_sensors(jobs=jobs, partitions=corpora),
+            index_versions_sensor(reindex_jobs, corpora),
+            promotions_sensor(promotion),
+        ],
         executor=dg.in_process_executor,
         loggers={"console": quiet_console},
         resources={

@@ -1,4 +1,5 @@
-"""The jobs that sensors start: one per model, since a corpus's run embeds for its live index only; and promotion."""
+"""The jobs that sensors start: one per model, since a corpus's run embeds for its live index only; the one that
+fills another index, and promotion."""
 
 from __future__ import annotations
 
@@ -16,6 +17,17 @@ def index_job_of(model: Model) -> UnresolvedAssetJobDefinition:
         selection=dg.AssetSelection.assets(*keys, dg.AssetKey("search_index")),
         executor_def=dg.in_process_executor,
         description=f"Fetch, cut and embed one batch of a corpus with {model.id}.",
+    )
+
+
+def reindex_job_of(model: Model) -> UnresolvedAssetJobDefinition:
+    """Return the job that fills an index version of one model from what is stored. Nothing is fetched."""
+    keys = [dg.AssetKey("chunks"), dg.AssetKey(["embeddings", model.slug])]
+    return dg.define_asset_job(
+        name=f"reindex_{model.slug}",
+        selection=dg.AssetSelection.assets(*keys, dg.AssetKey("search_index")),
+        executor_def=dg.in_process_executor,
+        description=f"Fill another index of a corpus with {model.id}, and let it serve where that is asked for.",
     )
 
 

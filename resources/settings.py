@@ -197,6 +197,9 @@ class SearchSettings(BaseModel):
     promote_quiet_seconds: float = Field(
         default=10.0, description="a corpus in which nothing went live for so long is built anew: its load is over"
     )
+    grace_hours: float = Field(
+        default=72.0, ge=0, description="an index version that was replaced may serve again so long"
+    )
 
 
 class DagsterSettings(BaseModel):

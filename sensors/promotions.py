@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import dagster as dg
-from dagster import DagsterInstance, RunRecord, RunsFilter
+from dagster import DagsterInstance
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from resources.errors import DatabaseUnavailableError
@@ -15,13 +15,9 @@ from resources.orchestration import tags
 from resources.orchestration.runtime import runtime
 from resources.postgres import promotions
 from resources.postgres.promotions import DuePromotion
+from sensors.attempts import next_attempts
 
 INTERVAL_SECONDS = 10
-MOST_AT_ONCE = 20
-"""Runs of this sensor that wait in Dagster's queue or work."""
-MOST_ATTEMPTS_READ = 10
-RETRY_SECONDS = 30.0
-RETRY_CAP_SECONDS = 3600.0
 logger = logging.getLogger("cixml.sensor")
 
 
@@ -57,31 +53,13 @@ def promotions_sensor(job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
 
 
 def next_runs(instance: DagsterInstance, due: Iterable[DuePromotion], *, now: float) -> list[dg.RunRequest]:
-    """Return the next attempts, so that MOST_AT_ONCE are under way. What rests after a failure keeps none waiting."""
-    found: list[dg.RunRequest] = []
-    under_way = 0
-    for each in due:
-        if len(found) + under_way >= MOST_AT_ONCE:
-            break
-        attempts = _attempts(instance, each)
-        if any(not attempt.dagster_run.is_finished for attempt in attempts):
-            under_way += 1
-        elif not _rests(attempts, now):
-            found.append(_request(each, attempts))
-    return found
+    """Return the builds to start now."""
+    return next_attempts(instance, due, tag=tags.PROMOTION, request=_request, now=now, goes_on_after_success=False)
 
 
-def _attempts(instance: DagsterInstance, due: DuePromotion) -> Sequence[RunRecord]:
-    return instance.get_run_records(
-        RunsFilter(tags={tags.PROMOTION: str(due.index_version_id)}), limit=MOST_ATTEMPTS_READ
-    )
-
-
-def _request(due: DuePromotion, attempts: Sequence[RunRecord]) -> dg.RunRequest:
-    """Run keys are remembered: each names the attempt before it, so a repeated tick starts nothing twice."""
-    last = attempts[0].dagster_run.run_id if attempts else "first"
+def _request(due: DuePromotion, after: str) -> dg.RunRequest:
     return dg.RunRequest(
-        run_key=f"promotion:{due.index_version_id}:{last}",
+        run_key=f"promotion:{due.index_version_id}:{after}",
         tags={
             tags.PROMOTION: str(due.index_version_id),
             tags.CORPUS: due.partition_key,
@@ -89,11 +67,3 @@ def _request(due: DuePromotion, attempts: Sequence[RunRecord]) -> dg.RunRequest:
             tags.MAX_RETRIES: "0",
         },
     )
-
-
-def _rests(attempts: Sequence[RunRecord], now: float) -> bool:
-    """Return whether it is too early for another attempt: each that failed doubles the pause."""
-    if not attempts:
-        return False
-    pause = min(RETRY_CAP_SECONDS, RETRY_SECONDS * 2.0 ** (len(attempts) - 1))
-    return now - attempts[0].update_timestamp.timestamp() < pause

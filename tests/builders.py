@@ -26,7 +26,7 @@ class MadeJob:
 
 
 def make_corpus(connection: Connection[Any], *, caller: str = "c_a", name: str = "docs") -> UUID:
-    """Make a corpus with a serving index of the only model, and its caller; an existing one is returned."""
+    """Make a corpus with a serving index of the first model, and its caller; an existing one is returned."""
     connection.execute(
         "INSERT INTO cixml.callers (caller_id, caller_type) VALUES (%s, 'service') ON CONFLICT DO NOTHING", [caller]
     )
@@ -41,7 +41,7 @@ def make_corpus(connection: Connection[Any], *, caller: str = "c_a", name: str =
     ).fetchone()[0]
     connection.execute(
         "INSERT INTO cixml.index_versions (corpus_id, model_id, chunking, chunking_fp, relation, kind, state) "
-        "SELECT %s, id, %s, %s, relation, 'exact', 'serving' FROM cixml.models WHERE is_enabled",
+        "SELECT %s, id, %s, %s, relation, 'exact', 'serving' FROM cixml.models WHERE is_enabled ORDER BY id LIMIT 1",
         [corpus_id, Jsonb(CHUNKING), CHUNKING_FP],
     )
     return corpus_id

@@ -19,7 +19,7 @@ from resources.postgres.vectors import NewVector
 from resources.settings import PipelineSettings
 from resources.types import BatchState, ExtractedDocument, ItemStatus, TextChunk
 from sensors.submitted_jobs import claim
-from tests.builders import CHUNKING_FP, make_page
+from tests.builders import make_page
 from tests.database import Database
 
 MODEL = "all-MiniLM-L6-v2"
@@ -70,16 +70,18 @@ def store_document(pipeline: PipelineDatabase, batch: batches.Batch, body: bytes
     with pipeline.transaction() as connection:
         waiting = pages.fetch_items(connection, batch_id=batch.batch_id)
         pages.store_pages(connection, [(item, make_page(body, url=item.url)) for item in waiting])
-        versions = pages.versions_to_chunk(connection, batch_id=batch.batch_id, chunking_fp=CHUNKING_FP)
+        versions = pages.versions_to_chunk(connection, batch_id=batch.batch_id, chunking_fp=batch.serving.chunking_fp)
         corpus_lock.share(connection, corpus_id=batch.corpus_id)
         chunks.store(
             connection,
             batch_id=batch.batch_id,
-            chunking_fp=CHUNKING_FP,
+            chunking_fp=batch.serving.chunking_fp,
             versions=[ChunkedVersion(version=version, document=extracted(*texts)) for version in versions],
         )
         relation = promotions.current(connection, batch.serving).relation
-        rows = chunks.of_batch(connection, batch_id=batch.batch_id, chunking_fp=CHUNKING_FP, relation=relation)
+        rows = chunks.of_batch(
+            connection, batch_id=batch.batch_id, chunking_fp=batch.serving.chunking_fp, relation=relation
+        )
     return list({row.chunk_hash for row in rows if not row.is_stored})
 
 

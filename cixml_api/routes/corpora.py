@@ -11,6 +11,7 @@ from cixml_api import schemas, views
 from cixml_api.addresses import OWNERS, check_role, corpus_address, corpus_key, find_corpus
 from cixml_api.bodies import body_of
 from cixml_api.conditional import IfMatch, check_if_match, tagged
+from cixml_api.cutting import cut
 from cixml_api.dependencies import AnyServices, Caller, Services
 from cixml_api.errors import RANGE, FieldProblem, InvalidFieldsError
 from cixml_api.openapi import problems, request_body
@@ -21,7 +22,6 @@ from resources.postgres.callers import ensure_caller
 from resources.postgres.corpora import (
     CorpusKey,
     CorpusSummary,
-    NewIndex,
     count_corpora,
     drop_grant,
     ensure_corpus,
@@ -32,7 +32,7 @@ from resources.postgres.corpora import (
 )
 from resources.postgres.pool import caller_transaction, connected
 from resources.postgres.quotas import admit
-from resources.types import CallerContext, Chunking, Exclusions
+from resources.types import CallerContext, Exclusions
 
 router = APIRouter(prefix="/v1/corpora", tags=["corpora"])
 
@@ -62,7 +62,8 @@ async def create_corpus(
     body: Annotated[schemas.CorpusRequest, Depends(body_of(schemas.CorpusRequest))],
 ) -> Response:
     """Make an empty corpus of the default model. The first job of a name makes it too, with the default settings."""
-    index = _cut(services.new_index, body.chunking)
+    index = services.new_index
+    index = index.cut(cut(body.chunking, default=index.chunking, window_tokens=index.window_tokens))
     async with caller_transaction(services.pool, caller.caller_id) as connection:
         await admit(connection, limits=services.settings.limits, corpus=body.name)
         await ensure_caller(connection, caller)
@@ -85,19 +86,6 @@ async def create_corpus(
 
 def _exclusions(given: schemas.ExclusionsRequest) -> Exclusions:
     return Exclusions(tags=given.tags, classes=given.classes)
-
-
-def _cut(index: NewIndex, given: schemas.ChunkingRequest) -> NewIndex:
-    """Return what serves the corpus. Raises InvalidFieldsError for chunks that the model can't take."""
-    most = index.chunking.max_tokens if given.max_tokens is None else given.max_tokens
-    overlap = min(index.chunking.overlap_tokens, most // 4) if given.overlap_tokens is None else given.overlap_tokens
-    if most > index.window_tokens:
-        detail = f"the model takes {index.window_tokens} tokens at once: use fewer"
-        raise InvalidFieldsError([FieldProblem(pointer="/chunking/max_tokens", number=RANGE, detail=detail)])
-    if overlap > most // 2:
-        detail = f"an overlap may be half of the {most} tokens of a chunk: use fewer"
-        raise InvalidFieldsError([FieldProblem(pointer="/chunking/overlap_tokens", number=RANGE, detail=detail)])
-    return index.cut(Chunking(max_tokens=most, overlap_tokens=overlap, strategy=given.strategy))
 
 
 @router.get(

@@ -47,6 +47,14 @@ from cixml_api.schemas.documents import (
     SourceList,
 )
 from cixml_api.schemas.health import BreakerHealth, Health, Live, MembershipHealth, PartHealth, QueueHealth, Ready
+from cixml_api.schemas.index_versions import (
+    Done,
+    FillProgress,
+    IndexVersionDetail,
+    IndexVersionError,
+    IndexVersionList,
+    IndexVersionRequest,
+)
 from cixml_api.schemas.jobs import (
     ChunkCounts,
     HttpRecord,
@@ -108,9 +116,11 @@ __all__ = [
     "DocumentFilter",
     "DocumentList",
     "DocumentVersion",
+    "Done",
     "ErrorRecord",
     "ExclusionsRequest",
     "FileFields",
+    "FillProgress",
     "Freshness",
     "Grant",
     "GrantList",
@@ -118,6 +128,10 @@ __all__ = [
     "Health",
     "HttpRecord",
     "IndexVersion",
+    "IndexVersionDetail",
+    "IndexVersionError",
+    "IndexVersionList",
+    "IndexVersionRequest",
     "Item",
     "ItemCounts",
     "ItemList",

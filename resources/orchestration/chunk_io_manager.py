@@ -10,13 +10,14 @@ import dagster as dg
 
 from resources import fail_points
 from resources.errors import ChunkingError
+from resources.orchestration.build_errors import told
 from resources.orchestration.lease import observe
 from resources.orchestration.streams import ChunkOutcome, ChunksToEmbed, ChunkStream
 from resources.orchestration.work import work_of
 from resources.postgres import chunks, corpus_lock, crawls, pages
 from resources.postgres.items import ItemEnd
 from resources.telemetry import metrics
-from resources.types import BatchKind, ItemStatus, Stage
+from resources.types import ItemStatus, Stage
 
 GROUP_DOCUMENTS = 16
 GROUP_SECONDS = 0.5
@@ -28,11 +29,11 @@ class ChunkIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: ChunkStream) -> None:
         counts: Counter[str] = Counter()
         started = time.monotonic()
-        for group in _groups(obj):
-            counts.update(_store(obj, group))
-        counts["waiting"] = _wait_for_extractor(obj)
-        if counts["unreported"]:
-            raise ChunkingError("extraction_failed", f"{counts['unreported']} documents of the backfill can't be cut")
+        with told(obj.lease, obj.index):
+            for group in _groups(obj):
+                counts.update(_store(obj, group))
+            counts["waiting"] = _wait_for_extractor(obj)
+            _fail_backfill(counts)
         documents = counts["documents"]
         context.add_output_metadata(
             {
@@ -53,6 +54,16 @@ class ChunkIOManager(dg.ConfigurableIOManager):
         return ChunksToEmbed(lease, index)
 
 
+def _fail_backfill(counts: Counter[str]) -> None:
+    """Fail the run of a backfill that is not whole: no item waits, so nothing else would say so."""
+    if counts["unreported"]:
+        raise ChunkingError(
+            "extraction_failed",
+            f"{counts['unreported']} documents can't be cut so: cut them otherwise, or delete them",
+            retryable=bool(counts["retryable"]),
+        )
+
+
 def _groups(stream: ChunkStream) -> Iterator[list[ChunkOutcome]]:
     """Yield outcomes in groups that are worth a transaction."""
     group: list[ChunkOutcome] = []
@@ -71,9 +82,16 @@ def _store(stream: ChunkStream, group: Sequence[ChunkOutcome]) -> Counter[str]:
     batch_id = stream.lease.batch.batch_id
     done = [outcome.chunked for outcome in group if outcome.chunked is not None]
     failed = [outcome for outcome in group if outcome.error is not None and outcome.version.item_id is not None]
+    unreported = [outcome.error for outcome in group if outcome.error is not None and outcome.version.item_id is None]
     with stream.lease.transaction() as connection:
         corpus_lock.share(connection, corpus_id=stream.lease.batch.corpus_id)
-        chunks.store(connection, batch_id=batch_id, chunking_fp=stream.index.chunking_fp, versions=done)
+        chunks.store(
+            connection,
+            batch_id=batch_id,
+            chunking_fp=stream.index.chunking_fp,
+            versions=done,
+            keeps_texts=stream.index.is_from_raw,
+        )
         ended = stream.lease.end_items(connection, [_end(outcome) for outcome in failed])
         new_ids = [chunked.version.item_id for chunked in done if chunked.version.item_id is not None]
         ended += crawls.end_repeated(connection, batch_id=batch_id, item_ids=new_ids)
@@ -84,7 +102,8 @@ def _store(stream: ChunkStream, group: Sequence[ChunkOutcome]) -> Counter[str]:
     return Counter(
         documents=len(done),
         failed=len(failed),
-        unreported=sum(outcome.error is not None and outcome.version.item_id is None for outcome in group),
+        unreported=len(unreported),
+        retryable=sum(error.retryable for error in unreported),
         chunks=len(pieces),
         tokens=sum(chunk.token_count for chunk in pieces),
         coverage_permille=round(1000 * sum(chunked.document.coverage for chunked in done)),
@@ -96,7 +115,7 @@ def _wait_for_extractor(stream: ChunkStream) -> int:
     error, lease = stream.interruption, stream.lease
     if error is None:
         return 0
-    if lease.batch.kind is BatchKind.BACKFILL:
+    if lease.is_backfill:
         raise error  # no item waits for it: only a failed run says that the partition is not done
     with lease.transaction() as connection:
         versions = pages.versions_to_chunk(

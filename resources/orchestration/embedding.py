@@ -12,6 +12,9 @@ from resources.embedding.batching import pack
 from resources.embedding.client import BatchEmbedded, EmbeddingClient
 from resources.embedding.registry import Model
 from resources.errors import EmbeddingUnavailableError
+from resources.orchestration.build_errors import told
+from resources.orchestration.fill_progress import FillProgress
+from resources.orchestration.fitting import check_fit
 from resources.orchestration.runtime import Runtime, runtime
 from resources.orchestration.streams import ChunksToEmbed, EmbeddedTexts, VectorStream
 from resources.orchestration.vector_plan import VectorPlan
@@ -32,8 +35,13 @@ class EmbeddingResource(dg.ConfigurableResource[Any]):
 
     def stream(self, chunks: ChunksToEmbed, model: Model) -> VectorStream:
         """Return the vectors that the batch owes, answer by answer."""
-        plan = VectorPlan.of(chunks.rows())
+        rows = chunks.rows()
+        plan = VectorPlan.of(rows)
         stream = VectorStream(lease=chunks.lease, index=chunks.index, plan=plan, answers=())
+        if chunks.fills:
+            with told(chunks.lease, chunks.index):
+                check_fit(chunks, model, list(plan.owed))
+            stream.progress = FillProgress(rows)
         stream.answers = _answers(runtime(), chunks, model, stream)
         return stream
 

@@ -22,7 +22,7 @@ from resources.postgres.database import Database
 from resources.postgres.items import EndedItem, ItemEnd
 from resources.settings import PipelineSettings
 from resources.telemetry import metrics
-from resources.types import BatchState, ItemStatus, Stage
+from resources.types import BatchKind, BatchState, ItemStatus, Stage
 
 WRITE_WAIT_SECONDS = 1.0
 STOPPING = "worker_stopping"
@@ -67,6 +67,16 @@ class Lease:
         with self._database.transaction() as connection:
             yield connection
         progress.mark()
+
+    @property
+    def serves(self) -> bool:
+        """Return whether it is for callers' pages: what it stores has to be of the version that serves."""
+        return not self.is_backfill
+
+    @property
+    def is_backfill(self) -> bool:
+        """Return whether no item waits for it: only a failed run says that it is not done."""
+        return self.batch.kind is BatchKind.BACKFILL
 
     def wants(self, item_id: UUID | None) -> bool:
         """Return whether to go on with an item: False once its job was cancelled, or the worker is to stop.

@@ -75,7 +75,8 @@ class PagesToChunk:
         for start in range(0, len(versions), BODIES_AT_ONCE):
             group = versions[start : start + BODIES_AT_ONCE]
             with lease.reading() as connection:
-                found = pages.bodies(connection, version_ids=[version.document_version_id for version in group])
+                ids = [version.document_version_id for version in group]
+                found = pages.bodies(connection, version_ids=ids, from_raw=index.is_from_raw)
             for version in group:
                 if version.document_version_id in found:  # its document may have been deleted
                     yield PageToChunk(version=version, body=found[version.document_version_id])

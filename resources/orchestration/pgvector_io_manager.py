@@ -19,13 +19,14 @@ from psycopg.rows import TupleRow
 from resources import fail_points
 from resources.embedding.wire import MODEL_UNAVAILABLE, UNAUTHORIZED
 from resources.errors import BreakerOpenError, EmbeddingRejectedError, EmbeddingUnavailableError
+from resources.orchestration.build_errors import told
 from resources.orchestration.lease import observe
 from resources.orchestration.streams import EmbeddedTexts, VectorStream
-from resources.postgres import corpus_lock, promotions, usage, vectors
+from resources.postgres import corpus_lock, index_builds, promotions, usage, vectors
 from resources.postgres.batches import IndexVersion
 from resources.postgres.items import EndedItem, ItemEnd
 from resources.postgres.vectors import FlippedItem, NewVector
-from resources.types import BatchKind, ItemStatus, Stage
+from resources.types import ItemStatus, Stage
 
 MIN_WAIT_SECONDS = 1.0
 MISCONFIGURED_WAIT_SECONDS = 60.0
@@ -38,7 +39,8 @@ class PgVectorIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: VectorStream) -> None:
         writer = _Writer(obj)
         started = time.monotonic()
-        writer.write()
+        with told(obj.lease, obj.index):
+            writer.write()
         fail_points.reach(fail_points.VECTORS_COMMITTED)
         context.add_output_metadata(
             {
@@ -67,13 +69,14 @@ class _Writer:
         self._ended: list[EndedItem] = []
 
     def write(self) -> None:
+        self._begin_progress()
         self._commit(None, self._plan.whole())
         refusal: EmbeddingRejectedError | None = None
         for answer in self._stream.answers:
             failed = self._plan.refused(answer.rejected)
             self._commit(answer, self._plan.stored(answer.hashes), failed)
             refusal = next(iter(answer.rejected.values()), refusal)
-        if self._stream.lease.batch.kind is BatchKind.BACKFILL:
+        if self._stream.lease.is_backfill:
             self._fail_backfill(self._stream.interruption or refusal)
         self._wait_for_server()
 
@@ -95,13 +98,36 @@ class _Writer:
         corpus_id = lease.batch.corpus_id
         with lease.transaction() as connection:
             corpus_lock.share(connection, corpus_id=corpus_id)
-            index = promotions.current(connection, self._stream.index)
+            index = promotions.current(connection, self._stream.index, serves=lease.serves)
             rows = [] if answer is None else self._rows(answer)
             paid = vectors.store(connection, corpus_id=corpus_id, index=index, vectors=rows)
             ended = self._end(connection, index, whole, failed or {})
+            self._advance(connection, answer)
             usage.count_texts(connection, corpus_id=corpus_id, model_id=index.model_id, paid=paid)
             fail_points.reach(fail_points.VECTORS_COPIED)
         self._count(answer, ended)
+
+    def _begin_progress(self) -> None:
+        progress, lease = self._stream.progress, self._stream.lease
+        if progress is not None:
+            with lease.transaction() as connection:
+                index_builds.note(
+                    connection,
+                    corpus_id=lease.batch.corpus_id,
+                    index=self._stream.index,
+                    documents_missing=progress.documents_missing,
+                    chunks_missing=progress.chunks_missing,
+                )
+
+    def _advance(self, connection: Connection[TupleRow], answer: EmbeddedTexts | None) -> None:
+        if answer is not None and self._stream.progress is not None:
+            documents, chunks = self._stream.progress.stored(answer.hashes)
+            index_builds.advance(
+                connection,
+                index_version_id=self._stream.index.index_version_id,
+                documents=documents,
+                chunks=chunks,
+            )
 
     def _end(
         self,

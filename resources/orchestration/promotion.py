@@ -171,6 +171,7 @@ def _clear_up(work: RunWork, corpus_id: UUID) -> None:
         after: UUID | None = promotions.FIRST
         while after is not None:
             with database.transaction() as connection:
+                corpus_lock.share(connection, corpus_id=corpus_id)  # no sweep finds a relation that goes just then
                 after = promotions.clear_slice(
                     connection, corpus_id=corpus_id, index_version_id=index_version_id, after=after
                 )

@@ -18,9 +18,10 @@ from resources.errors import (
     ExtractorUnavailableError,
     ScrapingError,
 )
+from resources.orchestration.fill_progress import FillProgress
 from resources.orchestration.lease import Lease
 from resources.orchestration.vector_plan import VectorPlan
-from resources.postgres import chunks, corpus_lock, promotions
+from resources.postgres import chunks, corpus_lock, index_builds, promotions
 from resources.postgres.batches import IndexVersion
 from resources.postgres.chunks import BatchChunk, ChunkedVersion
 from resources.postgres.crawls import FoundItem
@@ -149,17 +150,29 @@ class ChunksToEmbed:
         self.lease = lease
         self.index = index
 
+    @property
+    def fills(self) -> bool:
+        """Return whether they are for a version that does not serve."""
+        return self.lease.is_backfill and self.index.state != "serving"
+
     def rows(self) -> list[BatchChunk]:
-        """Return every chunk, and whether its vector is stored."""
+        """Return every chunk, and whether its vector is stored: of a version to fill also where another has it."""
+        if self.fills:
+            self._reuse()
         with self.lease.reading() as connection:
             corpus_lock.share(connection, corpus_id=self.lease.batch.corpus_id)
-            index = promotions.current(connection, self.index)
+            index = promotions.current(connection, self.index, serves=self.lease.serves)
             return chunks.of_batch(
                 connection,
                 batch_id=self.lease.batch.batch_id,
                 chunking_fp=index.chunking_fp,
                 relation=index.relation,
             )
+
+    def _reuse(self) -> None:
+        with self.lease.transaction() as connection:
+            corpus_lock.share(connection, corpus_id=self.lease.batch.corpus_id)
+            index_builds.reuse_vectors(connection, batch_id=self.lease.batch.batch_id, index=self.index)
 
     def texts(self, hashes: Sequence[UUID]) -> dict[UUID, str]:
         """Return the texts of `hashes`, in that order, without those whose documents were deleted meanwhile."""
@@ -176,4 +189,5 @@ class VectorStream:
     index: IndexVersion
     plan: VectorPlan
     answers: Iterable[EmbeddedTexts]
+    progress: FillProgress | None = None
     interruption: EmbeddingUnavailableError | None = None

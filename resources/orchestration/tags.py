@@ -2,6 +2,7 @@
 
 BATCH = "cixml/batch"
 PROMOTION = "cixml/promotion"
+INDEX_VERSION = "cixml/index_version"
 CORPUS = "cixml/corpus"
 QUEUE = "cixml/queue"
 PARTITION = "dagster/partition"

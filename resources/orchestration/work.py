@@ -8,6 +8,7 @@ may be killed and repeated.
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import ExitStack
 from functools import cached_property
 from typing import Any
@@ -18,24 +19,30 @@ from pydantic import PrivateAttr
 
 from resources import fail_points
 from resources.errors import ConfigurationError, DatabaseUnavailableError, LeaseLostError
-from resources.orchestration import tags
+from resources.orchestration import progress, tags
 from resources.orchestration.lease import Lease, observe
 from resources.orchestration.runtime import Runtime, runtime
-from resources.postgres import batches, claims, items, promotions
+from resources.postgres import batches, claims, index_builds, items, promotions
 from resources.postgres.batches import IndexVersion
+from resources.postgres.index_builds import IndexBuild
+from resources.postgres.promotions import REFERENCE_DIMENSION
 from resources.types import Corpus
 
+DRAIN_SECONDS = 30.0
+DRAIN_LOOK_SECONDS = 0.25
 _open_works: dict[str, RunWork] = {}
 logger = logging.getLogger("cixml.work")
 
 
 class RunWork:
-    """The leases of one run: the batch it was started for, one per model of a backfill, the index of a promotion."""
+    """The leases of one run: the batch it was started for, the index version to fill, one per model of a backfill, the
+    index of a promotion."""
 
     def __init__(self, run: dg.DagsterRun, parts: Runtime) -> None:
         self._run = run
         self._parts = parts
         self._leases: dict[str | None, Lease] = {}
+        self._build: IndexBuild | None = None
         batch_id = run.tags.get(tags.BATCH)
         if batch_id is not None:
             self._begin(UUID(batch_id))
@@ -57,6 +64,8 @@ class RunWork:
 
     def of_model(self, model: str | None) -> tuple[Lease, IndexVersion]:
         """Return the lease of what `model` (None: the serving one) has to work on, and the index version it fills."""
+        if (opened := self.build_of_run()) is not None:
+            return opened
         lease = self._leases.get(None)
         if lease is not None and (model is None or lease.batch.serving.is_of(model)):
             return lease, lease.batch.serving
@@ -68,6 +77,18 @@ class RunWork:
     def serving(self) -> tuple[Corpus, IndexVersion]:
         """Return the run's corpus and the index version that answers its searches."""
         return self._corpus, self._index(None)
+
+    def build_of_run(self) -> tuple[Lease, IndexBuild] | None:
+        """Return the lease of the index version that the run was started for; None for any other run.
+
+        Raises LeaseLostError when it was given up meanwhile.
+        """
+        index_version_id = self._run.tags.get(tags.INDEX_VERSION)
+        if index_version_id is None:
+            return None
+        if self._build is None:
+            self._build = self._open_build(UUID(index_version_id))
+        return self._leases[f"index {index_version_id}"], self._build
 
     def build(self) -> tuple[Lease, IndexVersion] | None:
         """Return the lease of the index that waits to be built; None: there is none, or another run builds it."""
@@ -126,9 +147,27 @@ class RunWork:
         if batch_id is not None:
             self._leases[None] = self._lease(batch_id)
 
+    def _open_build(self, index_version_id: UUID) -> IndexBuild:
+        self._wait_for_ingest()
+        with self._parts.database.transaction() as connection:
+            build = index_builds.read(connection, index_version_id=index_version_id)
+        self._leases[f"index {index_version_id}"] = self._open_backfill(build)
+        return build
+
+    def _wait_for_ingest(self) -> None:
+        """Let the pages in that were begun before the corpus was held, as far as they come soon."""
+        until = time.monotonic() + DRAIN_SECONDS
+        while time.monotonic() < until:
+            with self._parts.database.transaction() as connection:
+                if not index_builds.waits_for_ingest(connection, corpus_id=self._corpus.id):
+                    return
+            progress.mark()
+            time.sleep(DRAIN_LOOK_SECONDS)
+
     def _open_backfill(self, index: IndexVersion) -> Lease:
         settings = self._parts.settings.pipeline
         with self._parts.database.transaction() as connection:
+            index_builds.ensure_relation(connection, index=index)
             batch_id = batches.open_backfill(
                 connection,
                 corpus_id=self._corpus.id,
@@ -145,6 +184,8 @@ class RunWork:
             serving = batches.serving_index(connection, corpus_id=corpus.id)
             if model is None or serving.is_of(model):
                 return serving
+            if self.is_ingest:
+                raise LeaseLostError(f"the corpus is served by {serving.model} now, the run was started for {model}")
             if (found := batches.index_of_model(connection, corpus_id=corpus.id, model=model)) is not None:
                 return found
             window = self._parts.registry.get(model).max_tokens
@@ -153,7 +194,10 @@ class RunWork:
                     f"{model} takes {window} tokens, the chunks of {corpus.partition_key} have up to "
                     f"{serving.as_chunking.max_tokens}: cut the corpus smaller first"
                 )
-            return batches.create_building(connection, corpus_id=corpus.id, model=model, like=serving)
+            numbers = self._parts.settings.search.promote_rows * REFERENCE_DIMENSION
+            return batches.create_building(
+                connection, corpus_id=corpus.id, model=model, like=serving, exact_numbers=numbers
+            )
 
     def _lease(self, batch_id: UUID) -> Lease:
         with self._parts.database.transaction() as connection:

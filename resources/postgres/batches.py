@@ -29,10 +29,16 @@ class IndexVersion:
     relation: str
     state: str = "serving"
     is_enabled: bool = True
+    fill_from: str | None = None
 
     def is_of(self, model: str) -> bool:
         """Return whether it holds vectors of the enabled model of that name: a changed model keeps its name."""
         return self.is_enabled and self.model == model
+
+    @property
+    def is_from_raw(self) -> bool:
+        """Return whether it is filled by reading pages again from their bytes."""
+        return self.fill_from == "raw"
 
     @property
     def as_chunking(self) -> Chunking:
@@ -256,9 +262,12 @@ def serving_index(connection: Connection[TupleRow], *, corpus_id: UUID) -> Index
 
 
 def create_building(
-    connection: Connection[TupleRow], *, corpus_id: UUID, model: str, like: IndexVersion
+    connection: Connection[TupleRow], *, corpus_id: UUID, model: str, like: IndexVersion, exact_numbers: int
 ) -> IndexVersion:
-    """Make an index version of `model` beside the serving one, over the same chunks; a backfill fills it."""
+    """Make an index version of `model` beside the serving one, over the same chunks; a backfill fills it.
+
+    With more numbers in its vectors than `exact_numbers` it gets a relation of its own.
+    """
     with connection.cursor(row_factory=class_row(IndexVersion)) as cursor:
         row = cursor.execute(
             query("create_building_version"),
@@ -267,6 +276,7 @@ def create_building(
                 "model": model,
                 "chunking": Jsonb(dict(like.chunking)),
                 "chunking_fp": like.chunking_fp,
+                "numbers": exact_numbers,
             },
         ).fetchone()
     if row is None:

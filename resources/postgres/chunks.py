@@ -50,16 +50,24 @@ def chunk_id(version: VersionToChunk, chunk: TextChunk, text_hash: UUID) -> UUID
 
 
 def store(
-    connection: Connection[TupleRow], *, batch_id: UUID, chunking_fp: str, versions: Sequence[ChunkedVersion]
+    connection: Connection[TupleRow],
+    *,
+    batch_id: UUID,
+    chunking_fp: str,
+    versions: Sequence[ChunkedVersion],
+    keeps_texts: bool = False,
 ) -> None:
     """Freeze texts, store chunk sets with their lexemes, move the items on to embedding.
 
-    A set that is there already is left alone.
+    A set that is there already is left alone. With `keeps_texts` the pages were read again: a text that differs from
+    the frozen one is kept beside it.
     """
     rows: list[dict[str, object]] = []
     words: list[ChunkLexemes] = []
     for chunked in versions:
         _store_text(connection, chunked)
+        if keeps_texts:
+            _keep_text(connection, chunked, chunking_fp)
         chunk_set_id = _store_chunk_set(connection, chunked, chunking_fp)
         if chunk_set_id is not None:
             rows += [_chunk_row(chunk_set_id, chunked.version, chunk) for chunk in chunked.document.chunks]
@@ -97,6 +105,21 @@ def _store_text(connection: Connection[TupleRow], chunked: ChunkedVersion) -> No
             "extractor": document.extractor,
             "coverage": document.coverage,
             "published_at": document.published_at,
+        },
+    )
+
+
+def _keep_text(connection: Connection[TupleRow], chunked: ChunkedVersion, chunking_fp: str) -> None:
+    document = chunked.document
+    connection.execute(
+        query("keep_text"),
+        {
+            "document_version_id": chunked.version.document_version_id,
+            "chunking_fp": chunking_fp,
+            "text": document.text,
+            "language": document.language,
+            "extractor": document.extractor,
+            "coverage": document.coverage,
         },
     )
 

@@ -157,10 +157,14 @@ def versions_to_chunk(connection: Connection[TupleRow], *, batch_id: UUID, chunk
         return cursor.execute(query("versions_to_chunk"), {"batch_id": batch_id, "chunking_fp": chunking_fp}).fetchall()
 
 
-def bodies(connection: Connection[TupleRow], *, version_ids: Sequence[UUID]) -> dict[UUID, VersionBody]:
-    """Return the bytes or the text layers of some versions, by version."""
+def bodies(
+    connection: Connection[TupleRow], *, version_ids: Sequence[UUID], from_raw: bool = False
+) -> dict[UUID, VersionBody]:
+    """Return the bytes or the text layers of some versions, by version; with `from_raw` the bytes of all."""
     with connection.cursor(row_factory=class_row(VersionBody), binary=True) as cursor:
-        rows = cursor.execute(query("version_bodies"), {"version_ids": list(version_ids)}).fetchall()
+        rows = cursor.execute(
+            query("version_bodies"), {"version_ids": list(version_ids), "from_raw": from_raw}
+        ).fetchall()
     return {row.document_version_id: row for row in rows}
 
 

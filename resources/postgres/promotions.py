@@ -30,7 +30,8 @@ BUILD_BYTES_A_ROW = 300
 MOST_BUILD_KILOBYTES = 2**20
 DROP_WAIT_MILLISECONDS = 2000
 SLICE = 2000
-FIRST = UUID(int=0)
+SETS_AT_ONCE = 100
+FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,14 +93,16 @@ def index_version(connection: Connection[TupleRow], *, index_version_id: UUID) -
     return row
 
 
-def current(connection: Connection[TupleRow], index: IndexVersion) -> IndexVersion:
+def current(connection: Connection[TupleRow], index: IndexVersion, *, serves: bool = True) -> IndexVersion:
     """Return where the vectors of `index` go now: a promotion may have replaced it since the run began.
 
-    Ask under the corpus's lock: the answer holds to the end of the transaction. Raises LeaseLostError when another
-    model or chunking took over: the run's work is not for that.
+    Ask under the corpus's lock: the answer holds to the end of the transaction. `serves`: it is for callers' pages, so
+    it has to serve. Raises LeaseLostError when another model or chunking took over: the run's work is not for that.
     """
     with connection.cursor(row_factory=class_row(IndexVersion)) as cursor:
-        row = cursor.execute(query("current_index_version"), {"index_version_id": index.index_version_id}).fetchone()
+        row = cursor.execute(
+            query("current_index_version"), {"index_version_id": index.index_version_id, "serves": serves}
+        ).fetchone()
     if row is None:
         raise LeaseLostError(f"index version {index.index_version_id} was replaced while the run filled it")
     return row
@@ -154,6 +157,13 @@ def _from_to(name: LiteralString, source: IndexVersion, target: IndexVersion) ->
     )
 
 
+def count(connection: Connection[TupleRow], *, index: IndexVersion) -> int:
+    """Return how many vectors a relation of one corpus holds."""
+    row = connection.execute(query_on("count_vectors", index.relation)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def build(connection: Connection[TupleRow], *, index: IndexVersion, rows: int, dimension: int) -> None:
     """Build the graph, in memory as far as the cap goes."""
     kilobytes = int(rows * (dimension * 2 + BUILD_BYTES_A_ROW) * 1.3) // 1024
@@ -203,7 +213,9 @@ def leftovers(connection: Connection[TupleRow], *, corpus_id: UUID) -> list[UUID
 def clear_slice(
     connection: Connection[TupleRow], *, corpus_id: UUID, index_version_id: UUID, after: UUID = FIRST
 ) -> UUID | None:
-    """Remove a slice of a retired version's vectors, or its own relation. Returns where the next slice begins.
+    """Remove a slice of a retired version's vectors, or its own relation; then of chunk sets that were its alone.
+
+    Returns where the next slice begins.
 
     None: there is no next, or another run is at it. A relation under a search is not waited for long, since the
     searches that come after queue behind: the next run tries again.
@@ -222,6 +234,9 @@ def clear_slice(
         ).fetchone()
         if last is not None:
             return UUID(str(last[0]))
+    if connection.execute(query("delete_chunk_sets_slice"), parameters | {"limit": SETS_AT_ONCE}).rowcount:
+        return LAST
+    connection.execute(query("forget_chunking"), parameters)
     connection.execute(query("mark_released"), parameters)
     return None
 

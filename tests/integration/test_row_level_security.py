@@ -56,6 +56,11 @@ async def alices_corpus(api: Api, database: Database) -> str:  # noqa: F811
             ("INSERT INTO cixml.grants VALUES (%s, %s, 'owner')", [corpus[0], alice]),
             ("INSERT INTO cixml.corpus_levels VALUES (%s, 'fp', 1, 2, 3, 4)", [corpus[0]]),
             ("INSERT INTO cixml.lexeme_counts VALUES (%s, 'one', 1)", [corpus[0]]),
+            (
+                "INSERT INTO cixml.kept_texts (chunking_fp, document_version_id, corpus_id, text) "
+                "SELECT 'fp', id, corpus_id, 't' FROM cixml.document_versions",
+                [],
+            ),
             ("INSERT INTO cixml.stale_hashes VALUES (%s, uuidv7())", [corpus[0]]),
             ("INSERT INTO cixml.usage_ledger VALUES (%s, 1, uuidv7(), %s, 3)", [alice, corpus[0]]),
             (

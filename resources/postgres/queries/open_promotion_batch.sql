@@ -3,7 +3,7 @@ WITH corpus AS MATERIALIZED (
     SELECT id, owner FROM cixml.corpora WHERE id = %(corpus_id)s AND deleted_at IS NULL FOR KEY SHARE
 ), version AS (
     SELECT v.*, c.owner FROM corpus c JOIN cixml.index_versions v ON v.corpus_id = c.id
-    WHERE v.state = 'building' AND v.kind = 'hnsw'
+    WHERE v.state = 'building' AND v.fill_from IS NULL
       AND NOT EXISTS (SELECT 1 FROM cixml.leases b WHERE b.corpus_id = v.corpus_id AND b.work = v.id::text)
 ), batch AS (
     INSERT INTO cixml.batches (kind, corpus_id, model_id, run_id, state, items, started_at, lease_until)

@@ -176,7 +176,7 @@ async def test_the_document_describes_every_route_with_examples_and_errors(clien
             if status[0] in "45":
                 assert answer["content"]["application/problem+json"]["example"]["status"] == int(status)
         if method in ("post", "patch", "put") and not path.endswith(
-            ("/cancel", "/files", "/refresh", "/{item_id}/retry")
+            ("/activate", "/cancel", "/files", "/refresh", "/{item_id}/retry")
         ):
             assert route["requestBody"]["content"]["application/json"]["schema"]["$ref"]
     _check_references(document)

@@ -10,7 +10,8 @@ from dagster import DagsterInstance, DagsterRunStatus
 
 from resources.orchestration import tags
 from resources.postgres.promotions import DuePromotion
-from sensors.promotions import MOST_AT_ONCE, RETRY_SECONDS, next_runs
+from sensors.attempts import MOST_AT_ONCE, RETRY_SECONDS
+from sensors.promotions import next_runs
 
 DUE = DuePromotion(index_version_id=UUID(int=7), partition_key="docs-1")
 

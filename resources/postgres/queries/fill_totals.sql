@@ -1,0 +1,5 @@
+-- What a whole version has: live documents, and the chunks of those that are cut for it.
+SELECT count(*)::int AS documents, coalesce(sum(s.chunk_count), 0)::int AS chunks
+FROM cixml.documents d
+LEFT JOIN cixml.chunk_sets s ON s.document_version_id = d.live_version_id AND s.chunking_fp = %(chunking_fp)s
+WHERE d.corpus_id = %(corpus_id)s AND d.deleted_at IS NULL AND d.live_version_id IS NOT NULL

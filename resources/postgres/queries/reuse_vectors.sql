@@ -1,0 +1,13 @@
+-- Vectors of the batch's chunks that the corpus has by the same model in another relation: they are paid for.
+INSERT INTO {target} (corpus_id, chunk_hash, embedding)
+SELECT s.corpus_id, s.chunk_hash, s.embedding
+FROM (
+    SELECT DISTINCT c.corpus_id, c.chunk_hash
+    FROM cixml.batch_documents w
+    JOIN cixml.chunk_sets t ON t.document_version_id = w.document_version_id AND t.chunking_fp = %(chunking_fp)s
+    JOIN cixml.chunks c ON c.chunk_set_id = t.id
+    WHERE w.batch_id = %(batch_id)s
+) n
+JOIN {source} s ON s.corpus_id = n.corpus_id AND s.chunk_hash = n.chunk_hash
+ORDER BY s.chunk_hash
+ON CONFLICT DO NOTHING

@@ -1,0 +1,540 @@
+"""Another index of a corpus: filled from what is stored, flipped in one step, taken back, given up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import dagster as dg
+import numpy as np
+import numpy.typing as npt
+import psycopg
+import pytest
+
+from resources.errors import EmbeddingRejectedError, LeaseLostError
+from resources.orchestration import tags
+from resources.orchestration.build_errors import told
+from resources.orchestration.chunk_io_manager import ChunkIOManager
+from resources.orchestration.fill_progress import FillProgress
+from resources.orchestration.fitting import check_fit
+from resources.orchestration.pgvector_io_manager import PgVectorIOManager
+from resources.orchestration.promotion import promote
+from resources.orchestration.reindexing import Reindexed, finish_build
+from resources.orchestration.runtime import Runtime
+from resources.orchestration.streams import ChunkOutcome, ChunksToEmbed, ChunkStream, EmbeddedTexts, VectorStream
+from resources.orchestration.vector_plan import VectorPlan
+from resources.orchestration.work import RunWork
+from resources.postgres import batches, corpus_levels, index_builds, pages
+from resources.postgres.chunks import ChunkedVersion
+from resources.postgres.database import Database as PipelineDatabase
+from resources.settings import PipelineSettings
+from resources.types import BatchState, ExtractedDocument
+from sensors.submitted_jobs import claim
+from tests.builders import make_corpus, make_job, make_worker
+from tests.database import Database
+from tests.models import SECOND, SECOND_DIMENSION, migrate_models, write_models_file
+from tests.rows import MODEL, begin, claim_all, embed_and_flip, extracted, index, store_document, vector_of
+
+Owner = psycopg.Connection[Any]
+Cut = Callable[[str], ExtractedDocument]
+
+
+def second_vector(chunk_hash: UUID) -> npt.NDArray[np.float32]:
+    vector = vector_of(chunk_hash)[:SECOND_DIMENSION]
+    return vector / np.linalg.norm(vector)
+
+
+class Runs:
+    """Runs that fill index versions, without Dagster around them."""
+
+    def __init__(self, database: Database, models_file: Path, **search: float) -> None:
+        self.parts = Runtime(
+            database.settings(embedding={"models_file": models_file}, search={"promote_rows": 1000} | search)
+        )
+
+    def fill(
+        self, owner: Owner, version: UUID, cut: Cut | None = None, *, meanwhile: Callable[[], object] | None = None
+    ) -> Reindexed | None:
+        """Do what a run of chunks, embeddings and search_index does."""
+        row = owner.execute(
+            "SELECT c.partition_key FROM cixml.index_versions v JOIN cixml.corpora c ON c.id = v.corpus_id "
+            "WHERE v.id = %s",
+            [version],
+        ).fetchone()
+        assert row
+        run = dg.DagsterRun(
+            job_name="reindex",
+            run_id=str(uuid4()),
+            tags={tags.PARTITION: row[0], tags.INDEX_VERSION: str(version)},
+        )
+        work = RunWork(run, self.parts)
+        try:
+            self.cut(work, cut)
+            self.embed(work)
+            if meanwhile:
+                meanwhile()
+            return finish_build(work)
+        finally:
+            work.close()
+
+    def cut(self, work: RunWork, cut: Cut | None) -> None:
+        lease, version = work.of_model(None)
+        with lease.reading() as connection:
+            owed = pages.versions_to_chunk(connection, batch_id=lease.batch.batch_id, chunking_fp=version.chunking_fp)
+            bodies = pages.bodies(
+                connection,
+                version_ids=[each.document_version_id for each in owed],
+                from_raw=version.is_from_raw,
+            )
+        outcomes = []
+        for each in owed:
+            body = bodies[each.document_version_id]
+            source = (body.body or b"").decode() if version.is_from_raw else body.text
+            assert cut, "nothing was to be cut"
+            assert source is not None
+            outcomes.append(ChunkOutcome(version=each, chunked=ChunkedVersion(version=each, document=cut(source))))
+        ChunkIOManager().handle_output(
+            dg.build_output_context(), ChunkStream(lease=lease, index=version, outcomes=outcomes)
+        )
+
+    def embed(self, work: RunWork, most: int | None = None) -> int:
+        lease, version = work.of_model(None)
+        owed = ChunksToEmbed(lease, version)
+        rows = owed.rows()
+        plan = VectorPlan.of(rows)
+        vector = vector_of if version.model == MODEL else second_vector
+        hashes = list(plan.owed)[:most]
+        answers = [EmbeddedTexts(hashes=[each], vectors=np.stack([vector(each)]), tokens=3) for each in hashes]
+        stream = VectorStream(lease=lease, index=version, plan=plan, answers=answers, progress=FillProgress(rows))
+        PgVectorIOManager().handle_output(dg.build_output_context(), stream)
+        return len(hashes)
+
+
+@pytest.fixture
+def runs(database: Database, tmp_path: Path) -> Iterator[Runs]:
+    path = write_models_file(tmp_path)
+    migrate_models(database, path)
+    found = Runs(database, path)
+    yield found
+    found.parts.database.close()
+
+
+@pytest.fixture
+def corpus(owner: Owner, pipeline: PipelineDatabase, runs: Runs) -> UUID:
+    """A corpus of three documents with three chunks each, one of them in all."""
+    make_worker(owner)
+    corpus_id = make_corpus(owner)
+    for name in "abc":
+        write(owner, pipeline, name)
+    return corpus_id
+
+
+def write(owner: Owner, pipeline: PipelineDatabase, name: str, *texts: str) -> None:
+    make_job(owner, f"https://example.com/{name}")
+    index(pipeline, f"page {name} {texts}".encode(), "shared by all. ", *(texts or (f"{name} one. ", f"{name} two. ")))
+
+
+def ask(owner: Owner, corpus_id: UUID, *, model: str = SECOND, source: str = "chunks", activate: str = "manual",
+        kind: str = "exact") -> UUID:  # fmt: skip
+    """Ask for a version as the API does."""
+    version = uuid4()
+    owner.execute(
+        "INSERT INTO cixml.index_versions (id, corpus_id, model_id, chunking, chunking_fp, relation, kind, state, "
+        "fill_from, activate) SELECT %(id)s, x.corpus_id, m.id, x.chunking, "
+        "CASE WHEN %(source)s = 'chunks' THEN x.chunking_fp ELSE x.chunking_fp || '-' || %(id)s END, "
+        "CASE WHEN %(kind)s = 'exact' THEN m.relation ELSE 'vectors_' || %(hex)s END, %(kind)s, 'building', "
+        "%(source)s, %(activate)s FROM cixml.index_versions x, cixml.models m "
+        "WHERE x.corpus_id = %(corpus)s AND x.state = 'serving' AND m.name = %(model)s AND m.is_enabled",
+        {"id": version, "hex": version.hex, "corpus": corpus_id, "model": model, "source": source,
+         "activate": activate, "kind": kind},
+    )  # fmt: skip
+    return version
+
+
+def activate(owner: Owner, version: UUID) -> None:
+    owner.execute(
+        "UPDATE cixml.index_versions SET state = 'ready', activate_at = now(), drop_after = NULL WHERE id = %s",
+        [version],
+    )
+
+
+def state(owner: Owner, version: UUID) -> str:
+    row = owner.execute("SELECT state FROM cixml.index_versions WHERE id = %s", [version]).fetchone()
+    assert row
+    return str(row[0])
+
+
+def serving(owner: Owner, corpus_id: UUID) -> tuple[UUID, str]:
+    row = owner.execute(
+        "SELECT v.id, m.name FROM cixml.index_versions v JOIN cixml.models m ON m.id = v.model_id "
+        "WHERE v.corpus_id = %s AND v.state = 'serving'",
+        [corpus_id],
+    ).fetchone()
+    assert row
+    return row
+
+
+def chunk_ids(owner: Owner, corpus_id: UUID) -> list[tuple[UUID, UUID, str]]:
+    """Return the chunks that searches are answered with."""
+    return owner.execute(
+        "SELECT d.id, k.chunk_id, k.text FROM cixml.documents d "
+        "JOIN cixml.index_versions x ON x.corpus_id = d.corpus_id AND x.state = 'serving' "
+        "JOIN cixml.chunk_sets s ON s.document_version_id = d.live_version_id AND s.chunking_fp = x.chunking_fp "
+        "JOIN cixml.chunks k ON k.chunk_set_id = s.id WHERE d.corpus_id = %s ORDER BY d.id, k.ordinal",
+        [corpus_id],
+    ).fetchall()
+
+
+def relation_of(owner: Owner, version: UUID) -> str:
+    row = owner.execute("SELECT relation FROM cixml.index_versions WHERE id = %s", [version]).fetchone()
+    assert row
+    return str(row[0])
+
+
+def hashes(owner: Owner, relation: str, corpus_id: UUID) -> set[UUID]:
+    rows = owner.execute(f"SELECT chunk_hash FROM cixml.{relation} WHERE corpus_id = %s".encode(), [corpus_id])
+    return {row[0] for row in rows}
+
+
+def assert_sound(pipeline: PipelineDatabase, corpus_id: UUID) -> None:
+    """What serves finds every live chunk, and the kept levels are those of the rows: as of a corpus built afresh."""
+    with pipeline.transaction() as connection:
+        found = corpus_levels.check(
+            connection, corpus_id=corpus_id, index=batches.serving_index(connection, corpus_id=corpus_id)
+        )
+    assert (found.chunks_without_vector, found.levels_agree) == (0, True)
+
+
+def due(pipeline: PipelineDatabase) -> list[UUID]:
+    with pipeline.transaction() as connection:
+        return [each.index_version_id for each in index_builds.due(connection)]
+
+
+def texts_of(text: str) -> list[str]:
+    return [f"{part}. " for part in text.split(". ") if part.strip()]
+
+
+def same_cut(text: str) -> ExtractedDocument:
+    return extracted(*texts_of(text))
+
+
+def test_a_version_of_another_model_is_filled_and_serves_when_it_is_asked_to(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    before = chunk_ids(owner, corpus)
+    version = ask(owner, corpus)
+    assert due(pipeline) == [version]
+    filled = runs.fill(owner, version)
+    assert filled is not None
+    assert (filled.is_serving, state(owner, version), serving(owner, corpus)[1]) == (False, "ready", MODEL)
+    progress = owner.execute(
+        "SELECT documents_done, documents_total, chunks_done, chunks_total FROM cixml.index_versions WHERE id = %s",
+        [version],
+    ).fetchone()
+    assert progress == (3, 3, 9, 9)
+    assert due(pipeline) == [], "it waits for its activation"
+    write(owner, pipeline, "d")
+    activate(owner, version)
+    assert due(pipeline) == [version]
+    flipped = runs.fill(owner, version)
+    assert flipped is not None
+    assert flipped.is_serving
+    assert serving(owner, corpus) == (version, SECOND)
+    assert chunk_ids(owner, corpus)[: len(before)] == before
+    assert_sound(pipeline, corpus)
+    write_second(owner, pipeline, runs, "e")
+    assert_sound(pipeline, corpus)
+
+
+def write_second(owner: Owner, pipeline: PipelineDatabase, runs: Runs, name: str) -> None:
+    """Index a page by what serves after a flip."""
+    make_job(owner, f"https://example.com/{name}")
+    [claimed] = claim_models(pipeline)
+    assert claimed.model == SECOND
+    run = dg.DagsterRun(job_name="x", run_id=str(uuid4()), tags={tags.BATCH: str(claimed.batch_id)})
+    work = RunWork(run, runs.parts)
+    lease, _ = work.of_model(None)
+    with pipeline.transaction() as connection:
+        items = [item.item_id for item in batches.open_items(connection, batch_id=claimed.batch_id)]
+    owed = store_document(pipeline, lease.batch, name.encode(), "shared by all. ", f"{name} one. ")
+    assert len(owed) == 1, "the shared one is there"
+    runs.embed(work)
+    work.close()
+    done = owner.execute("SELECT status FROM cixml.job_items WHERE id = %s", [items[0]]).fetchone()
+    assert done == ("indexed",)
+
+
+def claim_models(pipeline: PipelineDatabase) -> list[Any]:
+    with pipeline.transaction() as connection:
+        return claim(connection, PipelineSettings(), models=[MODEL, SECOND])[0]
+
+
+@pytest.mark.parametrize("source", ["chunks", "text", "raw"])
+def test_a_rebuild_with_the_same_settings_gives_equal_chunk_ids(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs, source: str
+) -> None:
+    before, paid = chunk_ids(owner, corpus), ledger(owner)
+    version = ask(owner, corpus, model=MODEL, source=source, activate="auto")
+
+    def cut(text: str) -> ExtractedDocument:
+        if source == "text":
+            return same_cut(text)
+        name = text.split()[1]
+        return extracted("shared by all. ", f"{name} one. ", f"{name} two. ")
+
+    filled = runs.fill(owner, version, cut if source != "chunks" else None)
+    assert filled is not None
+    assert filled.is_serving
+    assert chunk_ids(owner, corpus) == before
+    assert ledger(owner) == paid, "no text was embedded again"
+    assert_sound(pipeline, corpus)
+
+
+def ledger(owner: Owner) -> int:
+    row = owner.execute("SELECT count(*) FROM cixml.usage_ledger").fetchone()
+    assert row
+    return int(row[0])
+
+
+def test_pages_read_anew_change_texts_with_the_flip_and_back(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    """Chunks are offsets into the text of their version, before and after."""
+
+    def text_holds() -> bool:
+        rows = owner.execute(
+            "SELECT substr(v.text, k.start_offset + 1, k.end_offset - k.start_offset) = k.text FROM cixml.documents d "
+            "JOIN cixml.index_versions x ON x.corpus_id = d.corpus_id AND x.state = 'serving' "
+            "JOIN cixml.document_versions v ON v.id = d.live_version_id "
+            "JOIN cixml.chunk_sets s ON s.document_version_id = v.id AND s.chunking_fp = x.chunking_fp "
+            "JOIN cixml.chunks k ON k.chunk_set_id = s.id"
+        ).fetchall()
+        return bool(rows) and all(row[0] for row in rows)
+
+    old, before = serving(owner, corpus)[0], chunk_ids(owner, corpus)
+    other = ask(owner, corpus, source="chunks")
+    version = ask(owner, corpus, model=MODEL, source="raw", activate="auto")
+    filled = runs.fill(owner, version, lambda text: extracted("Read better. ", *texts_of(text)))
+    assert filled is not None
+    assert filled.is_serving
+    after = chunk_ids(owner, corpus)
+    assert {text for _, _, text in after} >= {"Read better. "}
+    assert text_holds()
+    assert state(owner, other) == "retired", "its chunks would be of texts that are gone"
+    assert_sound(pipeline, corpus)
+    activate(owner, old)
+    back = runs.fill(owner, old)
+    assert back is not None
+    assert back.is_serving
+    assert chunk_ids(owner, corpus) == before
+    assert text_holds()
+    assert_sound(pipeline, corpus)
+
+
+def test_what_comes_in_while_a_version_takes_over_is_in_it(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    version = ask(owner, corpus, activate="auto")
+    first = runs.fill(owner, version, meanwhile=lambda: write(owner, pipeline, "late"))
+    assert first is not None
+    assert (first.documents_missing, first.is_serving) == (1, False)
+    assert serving(owner, corpus)[1] == MODEL
+    make_job(owner, "https://example.com/held")
+    assert claim_models(pipeline) == [], "nothing new is begun"
+    assert due(pipeline) == [version], "another pass"
+    second = runs.fill(owner, version)
+    assert second is not None
+    assert second.is_serving
+    assert_sound(pipeline, corpus)
+    assert [claimed.model for claimed in claim_models(pipeline)] == [SECOND], "the hold is over with the flip"
+
+
+def test_a_pass_waits_for_pages_that_were_begun_before_the_hold(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    job = make_job(owner, "https://example.com/slow")
+    batch = begin(pipeline, claim_all(pipeline)[0].batch_id)
+    owed = store_document(pipeline, batch, b"slow", "slow one. ")
+    version = ask(owner, corpus, activate="auto")
+    with pipeline.transaction() as connection:
+        index_builds.hold_claims(connection, corpus_id=corpus, seconds=60)
+    results: list[Reindexed | None] = []
+    thread = threading.Thread(target=lambda: results.append(runs.fill(owner, version)))
+    thread.start()
+    thread.join(timeout=0.7)
+    assert thread.is_alive(), "the page is still under work"
+    assert len(embed_and_flip(pipeline, batch, owed, job.item_ids)) == 1
+    with pipeline.transaction() as connection:
+        batches.finish(connection, batch_id=batch.batch_id, state=BatchState.DONE)
+    thread.join(timeout=30)
+    assert results[0] is not None
+    assert results[0].is_serving
+    assert_sound(pipeline, corpus)
+
+
+def test_a_run_that_was_begun_for_the_old_model_writes_nothing_after_the_flip(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    job = make_job(owner, "https://example.com/late")
+    [claimed] = claim_all(pipeline)
+    run = dg.DagsterRun(job_name="x", run_id=str(uuid4()), tags={tags.BATCH: str(claimed.batch_id)})
+    work = RunWork(run, runs.parts)
+    lease, _ = work.of_model(None)
+    owed = store_document(pipeline, lease.batch, b"late", "late one. ")
+    assert owed
+    other = Runs.__new__(Runs)
+    other.parts = Runtime(runs.parts.settings)
+    version = ask(owner, corpus, activate="auto")
+    flipped = other.fill(owner, version)
+    other.parts.database.close()
+    assert flipped is not None
+    assert flipped.is_serving
+    with pytest.raises(LeaseLostError):
+        runs.embed(work)
+    work.close()
+    queued = owner.execute("SELECT status FROM cixml.job_items WHERE id = %s", [job.item_ids[0]]).fetchone()
+    assert queued == ("queued",)
+    [again] = claim_models(pipeline)
+    of_batch = {tags.BATCH: str(again.batch_id), tags.PARTITION: again.partition_key}
+    work = RunWork(dg.DagsterRun(job_name="x", run_id=str(uuid4()), tags=of_batch), runs.parts)
+    with pytest.raises(LeaseLostError, match="started for"):
+        work.of_model(MODEL)  # as a run does that was asked for before the flip and began after it
+    work.close()
+    assert_sound(pipeline, corpus)
+
+
+def test_a_killed_fill_goes_on_where_it_was(owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs) -> None:
+    version = ask(owner, corpus)
+    row = owner.execute("SELECT partition_key FROM cixml.corpora").fetchone()
+    assert row
+    run = dg.DagsterRun(job_name="x", run_id="killed", tags={tags.PARTITION: row[0], tags.INDEX_VERSION: str(version)})
+    work = RunWork(run, runs.parts)
+    assert runs.embed(work, most=4) == 4
+    assert due(pipeline) == [], "it is under work"
+    work.close()
+    assert due(pipeline) == [version]
+    before = ledger(owner)
+    assert runs.fill(owner, version) is not None
+    assert ledger(owner) - before == 3, "of seven texts four were there"
+    assert state(owner, version) == "ready"
+
+
+def test_a_large_version_gets_its_own_relation_and_graph(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    version = ask(owner, corpus, kind="hnsw", activate="auto")
+    filled = runs.fill(owner, version)
+    assert filled is not None
+    assert filled.is_serving
+    own = relation_of(owner, version)
+    assert len(hashes(owner, own, corpus)) == 7
+    definition = owner.execute("SELECT indexdef FROM pg_indexes WHERE tablename = %s AND indexdef ~ 'hnsw'", [own])
+    assert definition.fetchone() is not None
+    assert_sound(pipeline, corpus)
+    rebuilt = ask(owner, corpus, kind="hnsw", activate="auto")
+    paid = ledger(owner)
+    again = runs.fill(owner, rebuilt)
+    assert again is not None
+    assert again.is_serving
+    assert ledger(owner) == paid, "vectors of the same model are copied"
+
+
+def test_what_was_replaced_serves_again_within_its_grace_and_goes_after_it(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    old = serving(owner, corpus)[0]
+    old_relation = relation_of(owner, old)
+    version = ask(owner, corpus, source="text", activate="auto")
+    assert runs.fill(owner, version, same_cut) is not None
+    clear(owner, runs)
+    assert len(hashes(owner, old_relation, corpus)) == 7, "its grace is not over"
+    write_second(owner, pipeline, runs, "d")
+    activate(owner, old)
+    back = runs.fill(owner, old, same_cut)
+    assert back is not None
+    assert back.is_serving
+    assert serving(owner, corpus) == (old, MODEL)
+    assert_sound(pipeline, corpus)
+    fp = owner.execute("SELECT chunking_fp FROM cixml.index_versions WHERE id = %s", [version]).fetchone()
+    assert fp
+    owner.execute("UPDATE cixml.index_versions SET drop_after = now() WHERE id = %s", [version])
+    clear(owner, runs)
+    assert hashes(owner, relation_of(owner, version), corpus) == set()
+    left = owner.execute("SELECT count(*) FROM cixml.chunk_sets WHERE chunking_fp = %s", [fp[0]]).fetchone()
+    assert left == (0,), "chunk sets that were its alone go with it"
+    assert len(hashes(owner, old_relation, corpus)) == 8
+    assert_sound(pipeline, corpus)
+
+
+def clear(owner: Owner, runs: Runs) -> None:
+    """Do what the run of search_index does that the sensor starts for what may not serve again."""
+    row = owner.execute("SELECT partition_key FROM cixml.corpora").fetchone()
+    assert row
+    work = RunWork(dg.DagsterRun(job_name="promotion", run_id=str(uuid4()), tags={tags.PARTITION: row[0]}), runs.parts)
+    promote(work)
+    work.close()
+
+
+def test_a_version_that_is_given_up_stops_its_run_and_leaves_nothing(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    version = ask(owner, corpus, source="text")
+    give_up = "UPDATE cixml.index_versions SET state = 'retired', drop_after = now() WHERE id = %s"
+    with pytest.raises(LeaseLostError):
+        runs.fill(owner, version, same_cut, meanwhile=lambda: owner.execute(give_up, [version]))
+    clear(owner, runs)
+    assert hashes(owner, relation_of(owner, version), corpus) == set()
+    assert owner.execute("SELECT count(*) FROM cixml.chunk_sets").fetchone() == (3,)
+    assert_sound(pipeline, corpus)
+
+
+def test_a_model_that_can_not_take_the_chunks_is_refused_with_the_count_and_the_remedy(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs, database: Database, tmp_path: Path
+) -> None:
+    write(owner, pipeline, "long", "word " * 40)
+    folder = tmp_path / "narrow"
+    folder.mkdir()
+    path = write_models_file(folder, max_tokens=20)
+    migrate_models(database, path)
+    narrow = Runs(database, path)
+    version = ask(owner, corpus)
+    row = owner.execute("SELECT partition_key FROM cixml.corpora").fetchone()
+    assert row
+    run = dg.DagsterRun(job_name="x", run_id="r", tags={tags.PARTITION: row[0], tags.INDEX_VERSION: str(version)})
+    work = RunWork(run, narrow.parts)
+    lease, found = work.of_model(None)
+    owed = ChunksToEmbed(lease, found)
+    texts: Sequence[UUID] = list(VectorPlan.of(owed.rows()).owed)
+    with pytest.raises(EmbeddingRejectedError), told(lease, found):
+        check_fit(owed, narrow.parts.registry.get(SECOND), texts)
+    work.close()
+    narrow.parts.database.close()
+    error = owner.execute("SELECT state, error FROM cixml.index_versions WHERE id = %s", [version]).fetchone()
+    assert error
+    assert (error[0], error[1]["code"]) == ("retired", "chunks_too_long")
+    assert "1 of 8 chunks" in error[1]["detail"]
+    assert "from 'text'" in error[1]["detail"]
+    assert due(pipeline) == []
+
+
+def test_missing_partitions_that_the_ui_materialises_become_a_version_that_can_serve(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    row = owner.execute("SELECT partition_key FROM cixml.corpora").fetchone()
+    assert row
+    work = RunWork(dg.DagsterRun(job_name="__ASSET_JOB", run_id="ui", tags={tags.PARTITION: row[0]}), runs.parts)
+    _, version = work.of_model(SECOND)
+    assert version.state == "building"
+    assert due(pipeline) == [], "the run of the UI is at it"
+    work.close()
+    [made] = due(pipeline)
+    assert made == version.index_version_id
+    assert runs.fill(owner, made) is not None
+    activate(owner, made)
+    flipped = runs.fill(owner, made)
+    assert flipped is not None
+    assert flipped.is_serving
+    assert_sound(pipeline, corpus)
