@@ -210,8 +210,15 @@ def _store_vectors(rows: psycopg.Connection[Any], relation: str, corpus_id: UUID
     insert = sql.SQL("INSERT INTO {} VALUES (%s, %s, %s) ON CONFLICT DO NOTHING").format(
         sql.Identifier("cixml", relation)
     )
-    with rows.cursor() as cursor:
-        cursor.executemany(insert, [(corpus_id, _hash(text), HalfVector(word_vector(text, 384))) for text in texts])
+    with rows.cursor(row_factory=tuple_row) as cursor:
+        column = cursor.execute(
+            "SELECT atttypmod FROM pg_attribute WHERE attrelid = %s::regclass AND attname = 'embedding'",
+            [f"cixml.{relation}"],
+        ).fetchone()
+        assert column
+        cursor.executemany(
+            insert, [(corpus_id, _hash(text), HalfVector(word_vector(text, column[0]))) for text in texts]
+        )
 
 
 def _hash(text: str) -> UUID:

@@ -22,8 +22,6 @@ from resources.errors import ConfigurationError
 MAX_SLUG_CHARACTERS = 40
 """Leaves room for a prefix and a suffix in the 63 bytes of a Postgres identifier."""
 
-MAX_DIMENSION = 4_000
-"""What HNSW over halfvec takes, and about what a page of Postgres (8 kB) holds of a vector stored in its row."""
 
 Operation = Literal["read", "write"]
 
@@ -156,11 +154,6 @@ class _Entry(BaseModel):
             raise ValueError(f"chunk_max_tokens {self.chunk_max_tokens} is above max_tokens {self.max_tokens}")
         if self.chunk_overlap_tokens >= self.chunk_max_tokens:
             raise ValueError("chunk_overlap_tokens must be below chunk_max_tokens")
-        if self.enabled and self.dimension > MAX_DIMENSION:
-            raise ValueError(
-                f"its vectors of {self.dimension} numbers are above the limit of {MAX_DIMENSION}, no row holds one: "
-                f"set 'enabled = false', or take a model (or, where it can shorten them, a size) up to {MAX_DIMENSION}"
-            )
         if not 0 < len(slug(self.id)) <= MAX_SLUG_CHARACTERS:
             raise ValueError(f"id gives the name {slug(self.id)!r}: it needs 1 to {MAX_SLUG_CHARACTERS} characters")
         return self

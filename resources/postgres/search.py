@@ -16,7 +16,16 @@ from psycopg.rows import TupleRow, class_row
 
 from resources.postgres.corpora import ServingIndex
 from resources.postgres.pool import fetch_as
-from resources.postgres.queries import query
+from resources.postgres.queries import query, query_on
+
+MOST_INDEXED_NUMBERS = 4000
+"""HNSW over halfvec takes no wider vectors: their graph is over the signs of the numbers, a bit each."""
+BY_VECTORS = sql.SQL("e.embedding <#> %(vector)b")
+BY_SIGNS = sql.SQL("binary_quantize(e.embedding)::bit({signs}) <~> binary_quantize(%(vector)b)")
+RANKED_FOR_EACH = 10
+LEAST_RANKED = 200
+"""So many of a graph over signs are ranked by their vectors: of 30,000 of 4,096 dimensions recall@10 is 0.70 of 10,
+0.95 of 40, 0.988 of 100, 0.997 of 200. Each costs the reading of its vector, some 20 microseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +104,10 @@ async def _search(
     *,
     is_exact: bool,
 ) -> Found | None:
+    is_by_signs = not is_exact and index.dimension > MOST_INDEXED_NUMBERS
+    near = max(LEAST_RANKED, RANKED_FOR_EACH * top_k) if is_by_signs else top_k
     parameters = {
+        "near": near,
         "index_version": index.id,
         "corpus_id": index.corpus_id,
         "chunking_fp": index.chunking_fp,
@@ -106,11 +118,13 @@ async def _search(
         rows = await fetch_as(
             connection,
             caller_id,
-            _statement("search_exact" if is_exact else "search_hnsw", index.relation),
+            query_on("search_exact", index.relation)
+            if is_exact
+            else _graph(index.relation, index.dimension if is_by_signs else None),
             parameters,
             rows=class_row(_Row),
             corpus_id=index.corpus_id,
-            ef_search=None if is_exact else max(index.ef_search, top_k),
+            ef_search=None if is_exact else max(index.ef_search, near),
         )
     except errors.UndefinedTable:
         return None
@@ -122,8 +136,10 @@ async def _search(
 
 
 @lru_cache(maxsize=256)
-def _statement(name: str, relation: str) -> sql.Composed:
-    return sql.SQL(query(name)).format(relation=sql.Identifier("cixml", relation))
+def _graph(relation: str, signs: int | None) -> sql.Composed:
+    """Return the search of a graph: over the vectors, or over so many signs."""
+    nearness = BY_VECTORS if signs is None else BY_SIGNS.format(signs=sql.Literal(signs))
+    return sql.SQL(query("search_hnsw")).format(relation=sql.Identifier("cixml", relation), nearness=nearness)
 
 
 def _hit(row: _Row, distance: float) -> Hit:

@@ -188,13 +188,3 @@ def test_a_file_that_holds_no_models_is_refused(tmp_path: Path, content: str) ->
 def test_a_missing_file_names_the_setting(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="CIXML_EMBEDDING__MODELS_FILE"):
         load_registry(tmp_path / "none.toml")
-
-
-def test_an_enabled_model_whose_vectors_no_row_can_hold_is_refused(tmp_path: Path) -> None:
-    path = write_models(tmp_path, {"id": "e5-mistral", "dimension": 4096, "enabled": True})
-    with pytest.raises(ConfigurationError, match=r"e5-mistral.*4096.*4000.*enabled = false"):
-        load_registry(path)
-    path = write_models(tmp_path, {"id": "e5-mistral", "dimension": 4096, "enabled": False})
-    assert load_registry(path).get("e5-mistral").dimension == 4096
-    path = write_models(tmp_path, {"dimension": 4000, "enabled": True})
-    assert len(load_registry(path).enabled) == 1
