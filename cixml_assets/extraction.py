@@ -9,7 +9,7 @@ paragraphs was kept is measured for every page, since trafilatura silently drops
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import trafilatura
@@ -51,10 +51,12 @@ _REFERENCE_GENERATORS = re.compile(
     r"mediawiki|pandoc|texinfo|makeinfo|gitbook|mdbook|jekyll|hugo|latex2html|tex4ht|dita|starlight",
     re.IGNORECASE,
 )
-# The content elements of documentation tools and wikis that say no generator or sit beside social meta tags.
+# What documentation tools and wikis call elements, where they say no generator or sit beside social meta tags.
 _REFERENCE_NAMES = re.compile(
     r"(?:class|id)=[\"'][^\"'>]{0,200}\b(?:rst-content|md-content|theme-doc-markdown|markdown-body|vp-doc|documentwrapper|"
-    r"bodywrapper|mw-parser-output|docs-content|doc-content)\b"
+    r"bodywrapper|mw-parser-output|docs-content|doc-content|sphinxsidebar|toctree-wrapper|headerlink|navheader|titlepage|"
+    r"refnamediv|sl-markdown-content|markdown-section|nextra-content|mdx-content|devsite-article-body|awsdocs-container|"
+    r"wiki-content|memitem|docblock|rustdoc|mdbook-content|node-up)\b"
 )
 _SOCIAL_META = (
     "//meta[starts-with(@property,'og:') or starts-with(@property,'article:') or starts-with(@name,'twitter:')]"
@@ -168,14 +170,16 @@ def _choose(content: str, tree: etree._Element, page: Sequence[Block], *, is_hug
     if is_huge or (own and _is_reference(content, tree, page)):
         return own, coverage_of(page, own), "structure"
     code = {_squeeze(block.text): block.text for block in page if block.kind == Kind.CODE and block.is_own}
-    article = _article(content, code, recall=False)
+    article = _article(content, page, code, recall=False)
     coverage = coverage_of(page, article)
-    if code and coverage < COVERAGE_OF_TECHNICAL_PAGES:
+    if code and (
+        coverage < COVERAGE_OF_TECHNICAL_PAGES or any(clean_text(each) not in article for each in code.values())
+    ):
         content_of_page = clean_text(render(_without_link_lists(_content(page))))
         return content_of_page, coverage_of(page, content_of_page), "structure"
     if article and coverage >= LOW_COVERAGE:
         return article, coverage, "trafilatura"
-    wider = _article(content, code, recall=True)
+    wider = _article(content, page, code, recall=True)
     wider_coverage = coverage_of(page, wider)
     if wider and wider_coverage > coverage:
         article, coverage = wider, wider_coverage
@@ -190,10 +194,11 @@ def _content(page: Sequence[Block]) -> list[Block]:
     return content if is_most else own
 
 
-def _article(content: str, code: Mapping[str, str], *, recall: bool) -> str:
+def _article(content: str, page: Sequence[Block], code: Mapping[str, str], *, recall: bool) -> str:
     """Return trafilatura's text, in our own form: its headings, items and rows survive.
 
-    It takes the indentation off code: `code` says how a block without white space is really written.
+    It takes the indentation off code: `code` says how a block without white space is really written. It also loses
+    headings in some boxes.
     """
     document = trafilatura.bare_extraction(
         _parse(content, lxml_html.HTMLParser),
@@ -208,7 +213,25 @@ def _article(content: str, code: Mapping[str, str], *, recall: bool) -> str:
     blocks = blocks_of(document.body)
     if code:
         blocks = [_as_written(block, code) for block in blocks]
-    return clean_text(render(blocks))
+    return clean_text(render(_with_headings(blocks, page)))
+
+
+def _with_headings(article: Sequence[Block], page: Sequence[Block]) -> Iterator[Block]:
+    """Yield the blocks of an article, each below those headings of the page that it lost; <h1> is the title."""
+    there = {_squeeze(block.text) for block in article}
+    above: dict[str, list[Block]] = {}
+    headings: list[Block] = []
+    for block in page:
+        if block.kind == Kind.HEADING:
+            headings.append(block)
+        elif headings:
+            above.setdefault(_squeeze(block.text), headings)
+            headings = []
+    for block in article:
+        for heading in above.pop(_squeeze(block.text), ()):
+            if heading.is_own and heading.level > 1 and _squeeze(heading.text) not in there:
+                yield heading
+        yield block
 
 
 def _as_written(block: Block, code: Mapping[str, str]) -> Block:

@@ -82,6 +82,30 @@ def test_code_of_an_article_keeps_its_indentation() -> None:
     assert code in result.text
 
 
+def test_heading_that_the_article_lost_stands_above_its_paragraph_again() -> None:
+    box = '<div class="meta"><h2>Later</h2></div>'
+    result = extract(news(f"<h1>Flood</h1><p>{PARAGRAPH * 3}</p>{box}<p>Then {PARAGRAPH * 3}</p>"))
+    assert result.extractor == "trafilatura"
+    assert f"\n\n## Later\n\nThen {PARAGRAPH}" in result.text
+    assert result.text.count("Later") == 1
+
+
+def test_page_whose_code_lost_its_lines_is_read_by_its_structure() -> None:
+    code = "def go():\n    if full:\n        stop()"
+    result = extract(news(f"<h1>Pump</h1><p>{PARAGRAPH * 3}</p><ul><li>Thus:<pre>{code}</pre></li></ul>"))
+    assert result.extractor == "structure"
+    assert f"Thus:\n\n{code}" in result.text
+
+
+@pytest.mark.parametrize("name", ["titlepage", "navheader", "toctree-wrapper", "docblock", "markdown-section"])
+def test_page_of_a_documentation_tool_is_documentation_beside_social_tags(name: str) -> None:
+    short = "".join(f"<h2>Step {number}</h2><p>Turn it.</p>" for number in range(5))
+    result = extract(news(f'<div class="x {name}"><h1>Pump</h1></div><p>{PARAGRAPH}</p>{short}'))
+    assert result.extractor == "structure"
+    assert result.text.count("Turn it.") == 5
+    assert "Another story" not in result.text
+
+
 def test_page_with_code_that_loses_paragraphs_is_read_by_its_structure() -> None:
     asides = "".join(f'<div class="post-tags"><p>{number} {PARAGRAPH}</p></div>' for number in range(5))
     result = extract(
