@@ -12,7 +12,7 @@ from cixml_api.errors import VALUE, FieldProblem, InvalidFieldsError, NothingToR
 from resources.errors import NotFoundError
 from resources.postgres.jobs import read_job
 from resources.postgres.pool import caller_transaction
-from resources.postgres.quotas import admit
+from resources.postgres.quotas import admit, take_turn
 from resources.postgres.retries import RetriedJob, retry_job
 from resources.types import CallerContext
 
@@ -32,6 +32,7 @@ async def make_retry(
     async with caller_transaction(services.pool, caller.caller_id) as connection:
         if kept := await idempotency.replay(connection, keyed):
             return kept
+        await take_turn(connection, limits=services.settings.limits)
         retried = await retry_job(
             connection,
             caller_id=caller.caller_id,

@@ -64,6 +64,13 @@ def naming(outcomes: Sequence[FetchOutcome]) -> list[FetchOutcome]:
     return [outcome for outcome in outcomes if outcome.finding is not None and outcome.finding.names]
 
 
+def take_turns(connection: Connection[TupleRow], naming: Sequence[FetchOutcome], *, queued_pages: int) -> None:
+    """Take the locks of the quotas that `add_found` counts, before all others; in one order, as every run does."""
+    if queued_pages:
+        for caller_id in sorted({outcome.item.caller_id for outcome in naming}):
+            crawls.take_turn(connection, caller_id=caller_id)
+
+
 def add_found(connection: Connection[TupleRow], naming: Sequence[FetchOutcome], *, queued_pages: int) -> None:
     """Add what pages name to their jobs, whose locks are held."""
     room: dict[str, int] = {}

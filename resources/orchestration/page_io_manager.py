@@ -106,15 +106,16 @@ def _store(stream: FetchStream, group: Sequence[FetchOutcome], settings: Setting
     others = [*of.get("retried", ()), *of.get("released", ()), *of.get("duplicate", ())]
     for outcome in group:
         metrics.fetch.labels(_label(outcome)).inc()
+    found, queued_pages = crawling.naming(group), settings.limits.queued_pages
     with stream.lease.transaction() as connection:
+        crawling.take_turns(connection, found, queued_pages=queued_pages)
         corpus_lock.share(connection, corpus_id=stream.lease.batch.corpus_id)
         pages.store_pages(connection, new)
         for outcome in of.get("unchanged", ()):
             _touch(outcome, connection)
         pages.hold_hosts(connection, [pause for outcome in group for pause in _pause(outcome, settings)])
-        found = crawling.naming(group)
         stream.lease.lock_jobs(connection, [outcome.item.item_id for outcome in (*ends, *others, *found)])
-        crawling.add_found(connection, found, queued_pages=settings.limits.queued_pages)
+        crawling.add_found(connection, found, queued_pages=queued_pages)
         ended = stream.lease.end_items(connection, [crawling.end_of(outcome) or _end(outcome) for outcome in ends])
         for outcome in of.get("duplicate", ()):
             ended += crawling.end_duplicate(stream.lease, connection, outcome)

@@ -63,11 +63,16 @@ def stored_pages(connection: Connection[TupleRow], *, version_ids: Sequence[UUID
     return {row.document_version_id: row for row in rows}
 
 
-def room_of_caller(connection: Connection[TupleRow], *, caller_id: str, queued_pages: int) -> int:
-    """Return how many pages a caller's quota leaves room for. 0 `queued_pages` is no quota.
+def take_turn(connection: Connection[TupleRow], *, caller_id: str) -> None:
+    """Let what is added for a caller wait until the end of this transaction: what `room_of_caller` counts stays true.
 
-    Counted without the lock that submissions take: runs that crawl at the same moment may pass it by a page's links.
+    Before all other locks but the fence: a submission takes it first, too, and then waits for others.
     """
+    connection.execute(query("lock_quota_of_caller"), {"caller_id": caller_id})
+
+
+def room_of_caller(connection: Connection[TupleRow], *, caller_id: str, queued_pages: int) -> int:
+    """Return how many pages a caller's quota leaves room for. 0 `queued_pages` is no quota."""
     if not queued_pages:
         return 2**31 - 1
     row = connection.execute(query("open_pages_of_caller"), {"caller_id": caller_id}).fetchone()

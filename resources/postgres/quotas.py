@@ -29,6 +29,15 @@ class QuotaUse:
     day_seconds: float
 
 
+async def take_turn(connection: AsyncConnection[TupleRow], *, limits: LimitSettings) -> None:
+    """Let the caller's other submissions, and the crawls that add to its jobs, wait until the end of the transaction.
+
+    Before all other locks: who waits for this one holds nothing that its holder may need.
+    """
+    if _is_limited(limits):
+        await connection.execute(query("lock_quota"))
+
+
 async def admit(
     connection: AsyncConnection[TupleRow],
     *,
@@ -40,11 +49,12 @@ async def admit(
     """Check that the caller may add `pages`, and the corpus if it is new. Raises QuotaExceededError.
 
     Call it in the `caller_transaction` that adds them: until its commit the caller's other submissions wait, so that
-    any number at once can't pass a limit together. `are_inserted`: the pages are in the queue already.
+    any number at once can't pass a limit together. `are_inserted`: the pages are in the queue already, added after
+    `take_turn`.
     """
-    if not (limits.queued_pages or limits.corpora or limits.tokens_per_day):
+    if not _is_limited(limits):
         return
-    await connection.execute(query("lock_quota"))
+    await take_turn(connection, limits=limits)
     cursor = connection.cursor(row_factory=class_row(QuotaUse))
     await cursor.execute(
         query("quota_used"),
@@ -67,6 +77,10 @@ async def quota_use(connection: AsyncConnection[TupleRow], *, caller_id: str) ->
     parameters = {"counts_pages": True, "counts_corpora": True, "counts_tokens": True, "corpus": None}
     found = await fetch_as(connection, caller_id, query("quota_used"), parameters, rows=class_row(QuotaUse))
     return found[0]
+
+
+def _is_limited(limits: LimitSettings) -> bool:
+    return bool(limits.queued_pages or limits.corpora or limits.tokens_per_day)
 
 
 def _refuse(used: QuotaUse, *, limits: LimitSettings, pages: int, corpus: str | None) -> None:

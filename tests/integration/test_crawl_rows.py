@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,9 +28,10 @@ from resources.postgres.chunks import ChunkedVersion
 from resources.postgres.crawls import Added, FoundItem
 from resources.postgres.database import Database as PipelineDatabase
 from resources.postgres.pages import FetchItem
+from resources.postgres.queries import query
 from resources.types import PageLinks
 from tests.api import Api, running_api
-from tests.builders import make_page, make_worker
+from tests.builders import make_job, make_page, make_worker
 from tests.database import Database
 from tests.rows import begin, claim_all, extracted
 
@@ -270,6 +272,35 @@ async def test_the_quota_of_the_caller_bounds_a_crawl_too(
         assert crawls.add(connection, parent_id=item_id, found=found, room=room) == Added(pages=2, left_out=3)
         assert crawls.room_of_caller(connection, caller_id=caller_id, queued_pages=3) == 0
         assert crawls.room_of_caller(connection, caller_id=caller_id, queued_pages=0) > 10**6
+
+
+async def test_a_crawl_waits_for_what_the_caller_submits_meanwhile_and_counts_it(
+    api: Api,
+    parts: Runtime,
+    database: Database,
+    owner: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await crawl(api)
+    (caller_id,) = owner.execute("SELECT caller_id FROM cixml.jobs").fetchone() or ("",)
+    few = Runtime(database.settings(limits={"queued_pages": 5}))
+    site = Site({"/": links("/a", "/b", "/c", "/d")})
+    run = threading.Thread(target=fetch_all, args=[few, site, monkeypatch], kwargs={"rounds": 1})
+    with owner.transaction():
+        owner.execute(query("begin_writing"), [caller_id])
+        owner.execute(query("lock_quota"))
+        run.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        deadline = time.monotonic() + 30
+        while owner.execute(waiting).fetchone() != (1,):
+            assert time.monotonic() < deadline, "the run does not wait"
+            time.sleep(0.01)
+        make_job(owner, f"{SITE}/x", f"{SITE}/y", caller=caller_id, corpus="other")
+    run.join(30)
+    few.database.close()
+    assert owner.execute("SELECT pages_found, pages_left_out FROM cixml.jobs WHERE crawl IS NOT NULL").fetchall() == [
+        (1 + 5 - 3, 4 - 2)
+    ]
 
 
 async def test_of_a_family_a_bounded_number_is_taken(
