@@ -250,10 +250,14 @@ class ScrapingError(DocumentError):
 
 
 class HostPausedError(ScrapingError):
-    """The host asked for a pause: nothing was asked of it, and no attempt is counted."""
+    """The host asked for a pause: nothing was asked of it, and no attempt is counted.
+
+    An item fails with it only where the host asked for one pause after another, longer than an item waits.
+    """
 
     def __init__(self, seconds: float) -> None:
-        super().__init__("host_paused", "the host asked for a pause", retryable=True, retry_after_seconds=seconds)
+        text = "the host asks for one pause after another (CIXML_FETCH__MAX_HOST_WAIT_SECONDS)"
+        super().__init__("host_paused", text, retryable=True, retry_after_seconds=seconds)
 
 
 class ChunkingError(DocumentError):

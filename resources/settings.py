@@ -69,6 +69,7 @@ class FetchSettings(BaseModel):
     host_delay_seconds: float = Field(default=0.0, ge=0)
     max_crawl_delay_seconds: float = 10.0
     max_retry_after_seconds: float = 300.0
+    max_host_wait_seconds: float = Field(default=86_400.0, gt=0)
     max_attempts: int = 3
     robots_ttl_seconds: int = Field(default=3600, ge=1, le=86_400)  # RFC 9309 2.4: a day at most
 

@@ -12,16 +12,17 @@ CAP_SECONDS = 60.0
 LEAST_SECONDS = 0.5
 
 
-def retry_delay(error: ScrapingError, *, attempts: int, settings: FetchSettings) -> float | None:
+def retry_delay(error: ScrapingError, *, attempts: int, paused_seconds: float, settings: FetchSettings) -> float | None:
     """Return the seconds before the next try of a page, or None where there is none.
 
     There is none for what will not pass, after the last attempt, and where the host asks for a longer pause than an
-    item waits. Pages that were not even asked for, because their host is paused, always have a next try.
+    item waits. A page that was not even asked for, because its host is paused, has a next try whatever its attempts,
+    until it has been kept from its host for `paused_seconds` that are too many.
     """
     pause_seconds = error.retry_after_seconds or 0.0
     jitter = random.uniform(LEAST_SECONDS, min(CAP_SECONDS, BASE_SECONDS * 2.0**attempts))  # noqa: S311  # no secret
     if isinstance(error, HostPausedError):
-        return pause_seconds + jitter
+        return pause_seconds + jitter if paused_seconds < settings.max_host_wait_seconds else None
     if not error.retryable or attempts >= settings.max_attempts or pause_seconds > settings.max_retry_after_seconds:
         return None
     return pause_seconds + jitter

@@ -180,7 +180,10 @@ def _delay(outcome: FetchOutcome, settings: Settings) -> float | None:
     """Return the seconds before the next try, None where the outcome is final."""
     if outcome.error is None:
         return None
-    return retry_delay(outcome.error, attempts=outcome.item.attempts, settings=settings.fetch)
+    item = outcome.item
+    return retry_delay(
+        outcome.error, attempts=item.attempts, paused_seconds=item.paused_seconds, settings=settings.fetch
+    )
 
 
 def _pause(outcome: FetchOutcome, settings: Settings) -> list[HostPause]:

@@ -21,7 +21,8 @@ from resources.types import FetchedPage, RobotsVerdict, TextLayer
 class FetchItem:
     """An item to fetch, and what is known of the live version of its document for a conditional request.
 
-    Without a URL it is one whose pushed content is stored no more. With a `depth` it is of a job that crawls.
+    `paused_seconds`: so long ago it was first told that its host is paused. Without a URL it is one whose pushed
+    content is stored no more. With a `depth` it is of a job that crawls.
     """
 
     item_id: UUID
@@ -29,6 +30,7 @@ class FetchItem:
     url_key: str
     fetch_seq: int
     attempts: int
+    paused_seconds: float
     document_id: UUID | None
     etag: str | None
     last_modified: str | None

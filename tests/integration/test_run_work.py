@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator
 from threading import Event
 from types import SimpleNamespace
@@ -23,7 +24,7 @@ from resources.errors import (
 from resources.orchestration import tags
 from resources.orchestration.background_loop import BackgroundLoop
 from resources.orchestration.chunk_io_manager import ChunkIOManager
-from resources.orchestration.fetching import FetchResource
+from resources.orchestration.fetching import FETCHES_AT_ONCE, SITEMAPS_AT_ONCE, FetchResource
 from resources.orchestration.page_io_manager import PageIOManager
 from resources.orchestration.runtime import Runtime
 from resources.orchestration.streams import ChunkStream, FetchOutcome, FetchStream
@@ -198,23 +199,23 @@ def test_pages_of_a_host_that_asked_for_a_pause_wait_without_a_try(
     owner: psycopg.Connection[Any], parts: Runtime, pipeline: PipelineDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one that was told so counts its try, and the host is claimed by nobody meanwhile."""
+
+    def fetch(*errors: ScrapingError) -> None:
+        (claimed,) = claim_all(pipeline)
+        work = RunWork(run_of_batch(claimed.batch_id), parts)
+        monkeypatch.setattr("resources.orchestration.page_io_manager.work_of", lambda _: work)
+        lease, _ = work.of_model(None)
+        with lease.reading() as connection:
+            items = pages.fetch_items(connection, batch_id=claimed.batch_id)
+        outcomes = [FetchOutcome(item=item, error=error) for item, error in zip(items, errors, strict=True)]
+        PageIOManager().handle_output(
+            dg.build_output_context(), FetchStream(lease=lease, items=items, outcomes=outcomes, stopped=Event())
+        )
+        work.close()
+
     make_job(owner, "https://example.com/told", "https://example.com/spared", "https://example.com/gone")
-    (claimed,) = claim_all(pipeline)
-    work = RunWork(run_of_batch(claimed.batch_id), parts)
-    monkeypatch.setattr("resources.orchestration.page_io_manager.work_of", lambda _: work)
-    lease, _ = work.of_model(None)
-    with lease.reading() as connection:
-        items = pages.fetch_items(connection, batch_id=claimed.batch_id)
-    errors = [
-        ScrapingError("http_5xx", "busy", retryable=True, http_status=503, retry_after_seconds=60),
-        HostPausedError(60),
-        ScrapingError("http_4xx", "gone", http_status=404),
-    ]
-    outcomes = [FetchOutcome(item=item, error=error) for item, error in zip(items, errors, strict=True)]
-    PageIOManager().handle_output(
-        dg.build_output_context(), FetchStream(lease=lease, items=items, outcomes=outcomes, stopped=Event())
-    )
-    work.close()
+    busy = ScrapingError("http_5xx", "busy", retryable=True, http_status=503, retry_after_seconds=60)
+    fetch(busy, HostPausedError(60), ScrapingError("http_4xx", "gone", http_status=404))
     rows = owner.execute(
         "SELECT i.status, i.attempts, i.waiting_reason, q.ready_at > now() + interval '50 seconds' "
         "FROM cixml.job_items i LEFT JOIN cixml.work_queue q ON q.item_id = i.id ORDER BY i.ordinal"
@@ -227,14 +228,32 @@ def test_pages_of_a_host_that_asked_for_a_pause_wait_without_a_try(
     held = owner.execute("SELECT host, not_before > now() + interval '50 seconds' FROM cixml.hosts").fetchall()
     assert held == [("example.com", True)]
 
+    owner.execute("UPDATE cixml.job_items SET paused_since = paused_since - interval '1 day'")
+    for errors in ([busy, HostPausedError(60)], [busy]):
+        owner.execute("DELETE FROM cixml.hosts")
+        owner.execute("UPDATE cixml.work_queue SET ready_at = now()")
+        fetch(*errors)
+    rows = owner.execute(
+        "SELECT status, attempts, error ->> 'code', error -> 'retryable' FROM cixml.job_items"
+    ).fetchall()
+    assert sorted(rows) == [
+        ("failed", 1, "host_paused", True),
+        ("failed", 1, "http_4xx", False),
+        ("failed", 3, "http_5xx", True),
+    ]
+
 
 class PoliteFetcher:
     """Pages of one host get their turn, the other's wait for theirs for ever."""
+
+    def __init__(self) -> None:
+        self._both_have_turns = asyncio.Barrier(2)
 
     async def fetch(self, url: str, *, on_turn: Callable[[], None], **validators: str | None) -> FetchedPage:
         if "slow" in url:
             await asyncio.sleep(600)
         on_turn()
+        await self._both_have_turns.wait()
         await asyncio.sleep(0.0 if url.endswith("first") else 0.6)
         return make_page(url=url)
 
@@ -256,6 +275,40 @@ def test_after_a_stop_only_pages_that_have_their_turn_go_on(
     fetched += [outcome.item.url for outcome in outcomes]
     assert fetched == ["https://example.com/first", "https://example.com/second"]
     assert len(stream.unstarted) == 3
+    work.close()
+
+
+class CountingFetcher:
+    """Counts what it was asked for and nobody has taken yet."""
+
+    def __init__(self) -> None:
+        self.held: Counter[bool] = Counter()
+        self.most: Counter[bool] = Counter()
+
+    async def fetch(self, url: str, *, is_sitemap: bool, **more: object) -> FetchedPage:
+        self.held[is_sitemap] += 1
+        self.most[is_sitemap] = max(self.most[is_sitemap], self.held[is_sitemap])
+        return make_page(url=url)
+
+
+def test_few_sitemaps_are_in_memory_at_once_and_they_come_before_pages(
+    owner: psycopg.Connection[Any], parts: Runtime, pipeline: PipelineDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_worker(owner, slots=1)
+    make_job(owner, *(f"https://example.com/{number}" for number in range(25)))
+    owner.execute("UPDATE cixml.job_items SET kind = 'sitemap' WHERE ordinal >= 18")
+    (claimed,) = claim_all(pipeline)
+    work = RunWork(run_of_batch(claimed.batch_id), parts)
+    fetcher = CountingFetcher()
+    fakes = SimpleNamespace(loop=BackgroundLoop(), fetcher=fetcher)
+    monkeypatch.setattr("resources.orchestration.fetching.runtime", lambda: fakes)
+    kinds = []
+    for outcome in FetchResource().stream(work.of_model(None)[0]):
+        kinds.append(outcome.item.kind)
+        fetcher.held[outcome.item.is_sitemap] -= 1
+    assert kinds == ["sitemap"] * 7 + ["page"] * 18
+    assert 1 < fetcher.most[True] <= SITEMAPS_AT_ONCE
+    assert SITEMAPS_AT_ONCE < fetcher.most[False] <= FETCHES_AT_ONCE
     work.close()
 
 

@@ -2,7 +2,7 @@
 -- turn, since a host is asked for few pages at a time. A retry names the version that its parent fetched: it is fetched
 -- only where that one has aged away.
 SELECT l.item_id, i.url, l.url_key, nextval('cixml.fetch_seq') AS fetch_seq, i.attempts,
-       i.caller_id, i.kind, i.depth, j.crawl, d.id AS document_id, d.live_version_id, v.etag, v.last_modified,
+       coalesce(extract(epoch FROM now() - i.paused_since), 0)::float8 AS paused_seconds, i.caller_id, i.kind, i.depth, j.crawl, d.id AS document_id, d.live_version_id, v.etag, v.last_modified,
        v.final_url AS validated_url, v.body_sha256
 FROM cixml.leases l
 JOIN cixml.job_items i ON i.id = l.item_id

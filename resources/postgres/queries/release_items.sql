@@ -7,7 +7,8 @@ WITH freed AS (
     UPDATE cixml.job_items i
     SET start_stage = CASE WHEN i.status IN ('scraping', 'chunking', 'embedding') THEN i.status ELSE i.start_stage END,
         status = 'queued', attempts = greatest(0, attempts - %(refund)s), waiting_reason = %(reason)s,
-        next_attempt_at = now() + make_interval(secs => %(delay_seconds)s)
+        next_attempt_at = now() + make_interval(secs => %(delay_seconds)s),
+        paused_since = CASE WHEN %(reason)s = 'host_paused' THEN coalesce(i.paused_since, now()) ELSE i.paused_since END
     FROM freed f WHERE i.id = f.item_id AND i.finished_at IS NULL
     RETURNING i.id, i.host, i.next_attempt_at
 )
