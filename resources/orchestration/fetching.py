@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from threading import Event
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from resources.postgres.pages import FetchItem
 from resources.types import FetchedPage, ItemStatus
 
 FETCHES_AT_ONCE = 16
+SITEMAPS_AT_ONCE = 4  # of 50 MiB each, and in memory until their turn to be read
 
 
 class FetchResource(dg.ConfigurableResource[Any]):
@@ -39,11 +41,16 @@ class FetchResource(dg.ConfigurableResource[Any]):
             """After a stop only what has its turn goes on: a polite site's other pages may wait for minutes."""
             return lease.wants(item.item_id) and (not stopped.is_set() or item.item_id in asked)
 
-        source = (item for item in items if not stopped.is_set())
-        outcomes: Iterator[FetchOutcome] = iter(())
-        if items:
-            outcomes = runtime().loop.map(source, fetch, width=FETCHES_AT_ONCE, wanted=is_wanted)
-        return FetchStream(lease=lease, items=items, outcomes=outcomes, stopped=stopped, reader=reader)
+        def outcomes(*, are_sitemaps: bool, width: int) -> Iterator[FetchOutcome]:
+            source = [item for item in items if item.is_sitemap == are_sitemaps]
+            if source:
+                goes_on = (item for item in source if not stopped.is_set())
+                yield from runtime().loop.map(goes_on, fetch, width=width, wanted=is_wanted)
+
+        sitemaps_first = chain(
+            outcomes(are_sitemaps=True, width=SITEMAPS_AT_ONCE), outcomes(are_sitemaps=False, width=FETCHES_AT_ONCE)
+        )
+        return FetchStream(lease=lease, items=items, outcomes=sitemaps_first, stopped=stopped, reader=reader)
 
 
 def _settle_pushes(lease: Lease) -> None:
