@@ -17,11 +17,13 @@ from cixml.embedded import leftovers, postgres, supervisor, valkey
 from cixml.embedded.environment import (
     build_environment,
     child_environment,
+    read_env_file,
     remote_servers,
     write_env_file,
 )
 from cixml.embedded.errors import StackError
 from cixml.embedded.files import locked, write_atomically
+from cixml.embedded.launch import pids_file
 from cixml.embedded.migration import run_migrations
 from cixml.embedded.processes import APPLICATION, NAMES, Program, postgres_program, python_programs, redis_program
 from cixml.embedded.readiness import application_probes, has_lasted, wait_for_all
@@ -136,12 +138,45 @@ def _start_and_wait(
     wait_for_all(plan.home, {name: probes[name] for name in names}, timeout_seconds=START_SECONDS, say=say)
 
 
-def _probes(plan: Plan) -> dict[str, Callable[[], bool]]:
-    folders, kept, values, home, began = plan.folders, plan.kept, plan.values, plan.home, time.time()
+def restart_application(home: Home, *, say: Progress = lambda _: None) -> bool:
+    """Let a running stack read the models file anew: migrate, then start its application again, the API by itself.
+
+    Runs end or are given back, jobs wait for seconds. Returns False when no stack runs here. Raises StackError.
+    """
+    with locked(home.lock_file):
+        if not supervisor.living_supervisor(home):
+            return False
+        values, control = read_env_file(home), supervisor.Control(_sockets(load_kept(home)))
+        say("migrate")
+        run_migrations(home)
+        running = [state.name for state in control.states(home) if state.name in APPLICATION]
+        for names in (running[:1], running[1:]):  # the API is gone for the shortest time alone
+            probes = {name: _start_again(home, control, name, values) for name in names}
+            wait_for_all(home, probes, timeout_seconds=START_SECONDS, say=say)
+    return True
+
+
+def _start_again(home: Home, control: supervisor.Control, name: str, values: Mapping[str, str]) -> Callable[[], bool]:
+    """Stop a program and start it; return what tells that it is ready."""
+    control.stop_and_wait(name)
+    is_ready = _application_probes(home, values)[name]
+    pids_file(home.run, name).unlink(missing_ok=True)  # this was no death to be counted
+    control.start(name)
+    return is_ready
+
+
+def _application_probes(home: Home, values: Mapping[str, str]) -> dict[str, Callable[[], bool]]:
+    """Return what tells that a program is ready that starts from now on."""
+    began = time.time()
     probes: dict[str, Callable[[], bool]] = {name: partial(has_lasted, home, name) for name in NAMES}
     probes |= application_probes(values)
-    probes["redis"] = lambda: valkey.is_ready(kept.ports["redis"], kept.redis_password)
     probes["worker"] = lambda: postgres.live_workers(values["DATABASE_URL"], since=began) > 0
+    return probes
+
+
+def _probes(plan: Plan) -> dict[str, Callable[[], bool]]:
+    folders, kept, probes = plan.folders, plan.kept, _application_probes(plan.home, plan.values)
+    probes["redis"] = lambda: valkey.is_ready(kept.ports["redis"], kept.redis_password)
     if folders:
         probes["postgres"] = lambda: postgres.is_ready(folders, kept)
     return probes

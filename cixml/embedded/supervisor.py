@@ -141,7 +141,7 @@ class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a unix socket; supervisor's own transport keeps a broken connection after a failed one."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=30)
+        super().__init__("localhost", timeout=45)  # a worker may take 30 to end
         self._path = path
 
     def connect(self) -> None:
@@ -185,6 +185,10 @@ class Control:
 
     def stop(self, name: str) -> None:
         self._call("stopProcess", name, False, accept=_NOT_RUNNING)
+
+    def stop_and_wait(self, name: str) -> None:
+        """Stop a program and return once it has ended."""
+        self._call("stopProcess", name, True, accept=_NOT_RUNNING)
 
     def shutdown(self) -> None:
         self._call("shutdown")

@@ -58,3 +58,9 @@ async def enabled_models_async(connection: AsyncConnection[TupleRow]) -> list[Mo
     async with connection.cursor(row_factory=class_row(ModelRow)) as cursor:
         await cursor.execute(query("enabled_models"))
         return await cursor.fetchall()
+
+
+def corpora_served(connection: Connection[TupleRow]) -> dict[str, int]:
+    """Return, by the fingerprint of a model, how many corpora of all callers it serves."""
+    rows = connection.execute(query("serving_models")).fetchall()
+    return {fingerprint: corpora for _, fingerprint, corpora in rows}

@@ -24,7 +24,7 @@ import redis
 from cixml.embedded import supervisor
 from cixml.embedded.leftovers import find_leftovers
 from cixml.embedded.processes import NAMES
-from cixml.embedded.stack import start_stack, stop_stack
+from cixml.embedded.stack import restart_application, start_stack, stop_stack
 from cixml.embedded.state import Home, load_kept
 from cixml.embedded.status import read_status
 from cixml.sample.server import sample_urls, serving
@@ -145,11 +145,15 @@ def test_committed_rows_survive_kill_9_and_nothing_is_left_over(folder: Folder, 
     assert find_leftovers(folder.home) == []
 
 
-def test_up_twice_succeeds_and_changes_nothing(folder: Folder) -> None:
-    folder.up()
-    before = folder.status()
+def test_up_twice_changes_nothing_and_the_application_starts_again_without_the_servers(folder: Folder) -> None:
+    assert restart_application(folder.home) is False
+    start_stack(folder.home, only=(*SERVERS, "lifeline"))
+    before, pids = folder.status(), folder.pids()
     assert folder.up() is False
     assert folder.status() == before
+    assert restart_application(folder.home) is True
+    assert {name for name, pid in folder.pids().items() if pid != pids[name]} == {"lifeline"}
+    assert [process["restarts"] for process in folder.status()["processes"]] == [0, 0, 0]
 
 
 def test_a_port_that_somebody_took_is_replaced(folder: Folder) -> None:

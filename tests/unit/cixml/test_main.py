@@ -65,7 +65,7 @@ def commands(app: typer.Typer) -> list[list[str]]:
 @pytest.mark.parametrize("command", commands(main.app), ids=" ".join)
 def test_every_help_has_an_example_and_every_command_but_a_few_json(command: list[str]) -> None:
     shown = CliRunner().invoke(main.app, [*command, "--help"], env={"COLUMNS": "200"}).stdout
-    if command == ["keys"]:
+    if command in (["keys"], ["models"]):
         return
     assert "Example" in shown
     if command not in ([], ["up"], ["down"], ["migrate"], ["documents"]):
