@@ -29,8 +29,12 @@ _SVG = re.compile(rf"{_LEAD}(?:<!doctype\s+svg[^>]*>\s*)?<(?:svg:)?svg\b".encode
 _BINARY = (
     b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"PK\x03\x04", b"\x1f\x8b\x08", b"\x7fELF", b"OggS",
     b"ID3\x03", b"ID3\x04", b"\xd0\xcf\x11\xe0", b"Rar!\x1a", b"7z\xbc\xaf\x27\x1c", b"wOF2", b"wOFF",
+    b"\xfd7zXZ\x00", b"BZh91AY&SY", b"\x28\xb5\x2f\xfd", b"MZ\x90\x00", b"\x00asm", b"\xca\xfe\xba\xbe",
+    b"SQLite format 3\x00", b"\x00\x00\x01\x00", b"\x1a\x45\xdf\xa3", b"fLaC", b"OTTO\x00", b"\x00\x01\x00\x00",
+    b"II*\x00", b"MM\x00*", b"{\\rtf", b"%!PS-",
 )  # fmt: skip
-"""How pictures, archives, sounds, programs and fonts begin."""
+"""How pictures, archives, sounds, programs, fonts and print files begin."""
+_BINARY_FROM = re.compile(rb"RIFF.{4}(?:WEBP|WAVE|AVI )|BM.{4}\0{4}|\0.{3}ftyp", re.DOTALL)
 _UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 
 
@@ -53,7 +57,7 @@ def sniffed_type(body: bytes, declared: str) -> str | None:
     start = body[:_SNIFF_BYTES].removeprefix(b"\xef\xbb\xbf")
     if b"%PDF-" in start:
         return PDF
-    if start.startswith(_BINARY):
+    if start.startswith(_BINARY) or _BINARY_FROM.match(start):
         return None
     if declared == PDF:
         return HTML if _HTML_PAGE.match(start) else None  # an error page in the place of the file

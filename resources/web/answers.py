@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import string
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import quote
 
 from resources.errors import ScrapingError
 from resources.media_types import normal_type, sniffed_type
@@ -13,7 +15,8 @@ from resources.web.client import Answer
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 _RETRYABLE_4XX = frozenset({408, 425, 429})  # time-out, too early, too many
 MAX_RETRY_AFTER_SECONDS = 86_400.0
-_CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
+_TYPE_END = re.compile(r"[\s;,]")  # some send a type twice, or forget the semicolon
+_CHARSET = re.compile(r"[\s;]\s{0,20}charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
 
 
 def check_status(answer: Answer, *, is_conditional: bool) -> None:
@@ -47,16 +50,16 @@ def retry_after_seconds(answer: Answer) -> float | None:
 
 
 def location_of(answer: Answer) -> str | None:
-    """Return Location as text: servers that escape nothing send UTF-8."""
+    """Return Location with what is not ASCII escaped, octet by octet: servers that escape nothing know its charset."""
     value = answer.headers.get("location")
-    return None if value is None else value.encode("latin-1").decode("utf-8", "replace")
+    return None if value is None else quote(value, safe=string.printable, encoding="latin-1")
 
 
 def content_type_of(answer: Answer) -> tuple[str, str | None]:
     """Return the media type in lower case ('' where there is none) and the charset of the header."""
     value = answer.headers.get("content-type", "")
     match = _CHARSET.search(value)
-    content_type = value.partition(";")[0].strip().lower()
+    content_type = _TYPE_END.split(value.strip(), maxsplit=1)[0].lower()
     if "/" not in content_type:
         content_type = ""
     return content_type, match[1].lower() if match else None

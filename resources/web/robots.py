@@ -107,6 +107,13 @@ def parse_robots(text: str, *, agent: str) -> RobotsRules:
     return (own if found_own else others).finished()
 
 
+def sitemap_lines(text: str) -> Iterator[str]:
+    """Yield the sitemaps that a robots.txt names, as it writes them. They are of no group."""
+    for key, value in _records(text):
+        if key == "sitemap" and value:
+            yield value
+
+
 class _Group:
     def __init__(self) -> None:
         self._rules: dict[str, bool] = {}
@@ -152,8 +159,8 @@ def _agent_name(value: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return a path as it is compared (RFC 9309 2.2.2); in a query `:` and `/` are the same escaped or not."""
-    path, mark, query = normalize_escapes(quote(text, safe=_VISIBLE)).partition("?")
+    """Return a path as it is compared, by its octets (RFC 9309 2.2.2); in a query `:` and `/` may be escaped or not."""
+    path, mark, query = normalize_escapes(quote(text, safe=_VISIBLE, errors="surrogateescape")).partition("?")
     return path + mark + query.replace("%3A", ":").replace("%2F", "/")
 
 

@@ -161,7 +161,7 @@ async def _read(answer: Answer) -> str | None:
     body = await read_body(answer, max_bytes=MAX_ROBOTS_BYTES, truncate=True)
     if len(body) == MAX_ROBOTS_BYTES:
         body = body[: body.rfind(b"\n") + 1]  # a rule that was cut would say something else
-    return body.decode("utf-8", "replace")
+    return body.decode("utf-8", "surrogateescape")  # a path in another charset is compared by its octets
 
 
 def _redirect(answer: Answer, base: ParsedUrl) -> ParsedUrl:

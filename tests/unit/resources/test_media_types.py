@@ -52,6 +52,12 @@ def test_declared_type_has_one_name(declared: str, normal: str | None) -> None:
         (b"PK\x03\x04\x00\x00", "", None),
         (b"\x89PNG\r\n\x1a\n", "text/html", None),
         (b"\x1f\x8b\x08\x00", "text/plain", None),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "text/html", None),
+        (b"\0\0\0\x18ftypmp42", "text/html", None),
+        (b"BM6\x10\0\0\0\0\0\0", "text/plain", None),
+        (b"BM is short for a thing", "text/plain", "text/plain"),
+        (b"{\\rtf1 text}", "text/plain", None),
+        (b"a\0b", "text/html", "text/html"),  # a stray NUL is left out of the text
     ],
 )
 def test_body_says_what_it_is(body: bytes, declared: str, found: str | None) -> None:

@@ -213,6 +213,15 @@ async def test_sitemap_is_taken_as_it_is(server: WebServer, fetcher: Fetcher) ->
     assert (await fetcher.fetch(f"{server.url}/s.xml.gz", is_sitemap=True)).body == b"\x1f\x8b"
 
 
+@pytest.mark.parametrize(
+    ("location", "path"), [("/é b".encode(), "/%C3%A9%20b"), (b"/\xe9", "/%E9"), (b"?x#y", "/a?x")]
+)
+async def test_location_that_is_not_escaped_is(server: WebServer, fetcher: Fetcher, location: bytes, path: str) -> None:
+    redirect = Page("", status=302, headers={"Location": location.decode("latin-1")})
+    server.pages |= {"/a": redirect, path: Page("<p>end</p>")}
+    assert (await fetcher.fetch(f"{server.url}/a")).final_url == server.url + path
+
+
 async def test_redirect_without_location_is_refused(server: WebServer, fetcher: Fetcher) -> None:
     server.pages["/a"] = Page("", status=302)
     assert (await failure(fetcher, f"{server.url}/a")).code == "redirect_blocked"
@@ -503,6 +512,23 @@ async def test_missing_type_is_sniffed(
 ) -> None:
     server.pages["/a"] = Page(body, said)
     assert (await fetcher.fetch(f"{server.url}/a")).content_type == content_type
+
+
+@pytest.mark.parametrize(
+    ("said", "charset"),
+    [
+        ("text/html, text/html; charset=UTF-8", "utf-8"),
+        ("text/html charset=utf-8", "utf-8"),
+        ("TEXT/HTML;charset = 'koi8-r'", "koi8-r"),
+        ("text/html;;charset=", None),
+    ],
+)
+async def test_type_is_read_however_it_is_written(
+    server: WebServer, fetcher: Fetcher, said: str, charset: str | None
+) -> None:
+    server.pages["/a"] = Page("<p>a</p>", said)
+    page = await fetcher.fetch(f"{server.url}/a")
+    assert (page.content_type, page.charset) == ("text/html", charset)
 
 
 async def test_true_type_is_kept_where_the_server_lies(server: WebServer, fetcher: Fetcher) -> None:

@@ -96,6 +96,14 @@ def test_byte_order_mark_is_no_part_of_the_first_line() -> None:
     assert not parse_robots("\ufeffUser-agent: *\nDisallow: /", agent="cixml").allows("http://example.com/")
 
 
+def test_paths_are_compared_by_their_octets_whatever_the_charset() -> None:
+    text = "User-agent: *\nDisallow: /caf\xe9/\nDisallow: /ü".encode("latin-1").decode("utf-8", "surrogateescape")
+    rules = parse_robots(text, agent="cixml")
+    assert not rules.allows("http://example.com/caf%E9/x")
+    assert rules.allows("http://example.com/caf%C3%A9/x")
+    assert str(rules.match("http://example.com/%fc")) == "Disallow: /%FC"
+
+
 def test_crawl_delay_is_read_and_nonsense_ignored() -> None:
     assert parse_robots("User-agent: *\nCrawl-delay: 2.5", agent="cixml").crawl_delay_seconds == 2.5
     assert parse_robots("User-agent: *\nCrawl-delay: -1e9", agent="cixml").crawl_delay_seconds == 0
