@@ -7,11 +7,14 @@ import re
 
 from charset_normalizer import from_bytes
 
+from cixml_assets.latin_charsets import WESTERN, latin_charset_of
 from resources.errors import ChunkingError
 from resources.media_types import JSON, MARKDOWN, PLAIN
 
 META_BYTES = 16_384  # HTML asks for the declaration in the first 1,024; pages with long comments put it later
 DETECTION_BYTES = 65_536
+MIN_UTF_16_BYTES = 8
+MIN_ZERO_SHARE = 0.2
 MAX_BAD_SHARE = 0.05  # of characters that could not be decoded: above it the text is not worth an index
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -29,7 +32,7 @@ _ALIASES = {
     "iso-8859-9": "cp1254", "iso-8859-11": "cp874", "tis-620": "cp874", "gb2312": "gb18030", "gbk": "gb18030",
     "x-gbk": "gb18030", "euc-kr": "cp949", "ks_c_5601-1987": "cp949", "shift_jis": "cp932", "shift-jis": "cp932",
     "x-sjis": "cp932", "sjis": "cp932", "big5": "big5hkscs", "x-x-big5": "big5hkscs", "utf8": "utf-8",
-    "unicode-1-1-utf-8": "utf-8", "windows-874": "cp874",
+    "unicode-1-1-utf-8": "utf-8", "windows-874": "cp874", "windows-1252": "cp1252", "windows-1254": "cp1254",
 }  # fmt: skip
 # What detection may answer: what pages are written in. Among all that Python knows, rare kin win by chance.
 _WEB_CHARSETS = [
@@ -39,17 +42,17 @@ _WEB_CHARSETS = [
     "utf_16_be",
 ]  # fmt: skip
 _TAKE_ANY_BYTES = frozenset({"cp1252", "iso-8859-15", "cp1254"})  # servers call everything that: Apache by default
-_RUNS = re.compile(rb"[\x80-\xff]{3,}")
+_RUNS = re.compile(rb"[\x80-\xff]{2,}")
 MAX_SHARE_IN_RUNS = 0.5  # of bytes beyond ASCII: accents stand alone, other scripts in words
+_BEYOND_ASCII = re.compile("[^\x00-\x7f]+")
 _TAG = re.compile(rb"<[^>]{0,2000}>")
 _LETTERS_OF_LATIN_2 = re.compile(rb"[A-Za-z\xe0-\xff][\xb1\xb6\xb9\xbb\xbc\xbe]")
 _C1 = re.compile(rb"[\x80-\x9f]")
 _LANGUAGE = re.compile(rb"<html[^>]{0,300}?\blang\s*=\s*[\"']?([a-z]{2})\b", re.IGNORECASE)
-# Latin letters that no byte tells from Western ones: what the page says of its language decides.
+# Latin letters that no byte tells from Western ones: what the page says of its language decides, else its letters.
 _OF_LANGUAGES = dict.fromkeys((b"cs", b"sk", b"pl", b"hu", b"hr", b"sl", b"bs", b"ro", b"sq"), "cp1250") | {
-    b"tr": "cp1254", b"az": "cp1254", b"lt": "cp1257", b"lv": "cp1257",
+    b"tr": "cp1254", b"az": "cp1254", b"lt": "cp1257", b"lv": "cp1257", b"vi": "cp1258",
 }  # fmt: skip
-_LATIN = frozenset({"cp1250", "cp1252", "cp1254", "cp1257", "iso8859_2", "mac_roman"})
 _ESCAPES_OF_2022_JP = re.compile(rb"\x1b\$[@B]")
 _STATEFUL = frozenset({"iso-2022-jp", "iso-2022-kr", "hz-gb-2312", "hz", "utf-16", "utf-16le", "utf-16be"})
 
@@ -62,6 +65,8 @@ def decode(body: bytes, content_type: str, charset: str | None) -> str:
     for bom, name in _BOMS:
         if body.startswith(bom):
             return _checked(body.decode(name, "replace"))
+    if utf_16 := _utf_16_of(body):
+        return _checked(body.decode(utf_16, "replace"))
     labels = _labels(body, content_type, charset)
     if _ESCAPES_OF_2022_JP.search(body[:DETECTION_BYTES]):
         labels.insert(0, "iso-2022-jp")
@@ -92,6 +97,15 @@ def _labels(body: bytes, content_type: str, charset: str | None) -> list[str]:
     return list(dict.fromkeys(_ALIASES.get(name, name) for name in names))
 
 
+def _utf_16_of(body: bytes) -> str | None:
+    """Return which UTF-16 a body without a BOM is in: its markup, or its spaces, have a zero beside each byte."""
+    sample = body[:1024]
+    for name, zeros, others in (("utf-16-le", sample[1::2], sample[::2]), ("utf-16-be", sample[::2], sample[1::2])):
+        if len(sample) >= MIN_UTF_16_BYTES and zeros.count(0) > MIN_ZERO_SHARE * len(zeros) and not others.count(0):
+            return name
+    return None
+
+
 def _strict(body: bytes, name: str) -> str | None:
     try:
         return body.decode(name)
@@ -102,7 +116,8 @@ def _strict(body: bytes, name: str) -> str | None:
 def _lenient(body: bytes, labels: list[str]) -> str:
     """Decode with replacements: as detected in a sample, as labelled, as UTF-8; the one with the fewest."""
     utf_8 = body.decode("utf-8", "replace")
-    if utf_8.count("\ufffd") <= 3 + len(utf_8) // 2000:
+    broken = utf_8.count("\ufffd")
+    if broken <= 3 + len(utf_8) // 2000 and broken < sum(len(run) for run in _BEYOND_ASCII.findall(utf_8)) - broken:
         return utf_8  # UTF-8 with a broken byte here and there, as cut or mixed pages have
     found = _detected(body)
     names = [*([found] if found else []), *labels]
@@ -111,7 +126,9 @@ def _lenient(body: bytes, labels: list[str]) -> str:
 
 
 def _is_doubtful(body: bytes, name: str) -> bool:
-    return _is_of_another_script(body) or _latin_of_language(body) not in (None, name)
+    latin = _latin_of(body)
+    is_of_others = latin not in (None, WESTERN if name == "iso-8859-15" else name)
+    return is_of_others or _is_of_another_script(body)
 
 
 def _is_of_another_script(body: bytes) -> bool:
@@ -122,26 +139,31 @@ def _is_of_another_script(body: bytes) -> bool:
 
 
 def _detected(body: bytes) -> str | None:
-    """Guess the charset from a sample without its markup, which is ASCII in any."""
-    guesses = from_bytes(_TAG.sub(b" ", body[:DETECTION_BYTES]), cp_isolation=_WEB_CHARSETS)
+    """Guess the charset from a sample."""
+    if latin := _latin_of(body):
+        return latin
+    guesses = from_bytes(_without_tags(body), cp_isolation=_WEB_CHARSETS)
     best = guesses.best()
     if best is None:
         return None
-    name = str(best.encoding)
-    if name in _LATIN and (of_language := _latin_of_language(body)):
-        name = of_language
-    else:
-        fit = best.chaos, -best.coherence
-        if any(guess.encoding == "cp1252" and (guess.chaos, -guess.coherence) <= fit for guess in guesses):
-            name = "cp1252"  # of those that read as well the one that is written a hundred times as often
+    fit = best.chaos, -best.coherence
+    if any(guess.encoding == "cp1252" and (guess.chaos, -guess.coherence) <= fit for guess in guesses):
+        return "cp1252"  # of those that read as well the one that is written a hundred times as often
+    return str(best.encoding)
+
+
+def _latin_of(body: bytes) -> str | None:
+    """Return the Latin charset of a page: that of the language that it names, else that of its letters."""
+    match = _LANGUAGE.search(body[:META_BYTES])
+    name = _OF_LANGUAGES.get(match[1].lower()) if match and not _is_of_another_script(body) else None
     if name == "cp1250" and _LETTERS_OF_LATIN_2.search(body) and not _C1.search(body):
         return "iso8859_2"
-    return name
+    return name or latin_charset_of(_without_tags(body))
 
 
-def _latin_of_language(body: bytes) -> str | None:
-    match = _LANGUAGE.search(body[:META_BYTES])
-    return _OF_LANGUAGES.get(match[1].lower()) if match else None
+def _without_tags(body: bytes) -> bytes:
+    """Return the beginning of a page without its markup, which is ASCII in any charset."""
+    return _TAG.sub(b" ", body[:DETECTION_BYTES])
 
 
 def _replaced(body: bytes, name: str) -> str | None:

@@ -75,6 +75,12 @@ TEXTS = {
     "cs": "Příliš žluťoučký kůň úpěl ďábelské ódy a pak zkontroloval protokol událostí. ",
     "hu": "Árvíztűrő tükörfúrógép ellenőrzi a napló bejegyzéseit minden frissítés után a kiszolgálón. ",
     "tr": "Belgeler, sunucunun nasıl yapılandırılacağını ve günlüğün nasıl kontrol edileceğini açıklıyor. ",
+    "ro": "Documentaţia descrie cum să configuraţi serverul şi să verificaţi jurnalul în fiecare zi. ",
+    "hr": "Dokumentacija opisuje kako podesiti poslužitelj i provjeriti što je zabilježeno nakon ažuriranja, čovječe. ",
+    "lt": "Dokumentacijoje aprašoma, kaip nustatyti serverį ir patikrinti žurnalą po kiekvieno naujinimo. ",
+    "lv": "Dokumentācijā aprakstīts, kā iestatīt serveri un pārbaudīt žurnālu pēc katras atjaunināšanas. ",
+    "is": "Skjölin lýsa því hvernig á að stilla þjóninn og athuga dagbókina eftir hverja uppfærslu, það er gott. ",
+    "pt": "A documentação descreve como configurar o servidor e verificar as ações após cada atualização à noite. ",
     "el": "Η τεκμηρίωση περιγράφει πώς να ρυθμίσετε τον διακομιστή και να ελέγξετε το ημερολόγιο. ",
     "ar": "تصف الوثائق كيفية إعداد الخادم والتحقق من سجل الأحداث بعد كل تحديث للنظام. ",
     "he": "התיעוד מתאר כיצד להגדיר את השרת ולבדוק את יומן האירועים לאחר כל עדכון של המערכת. ",
@@ -87,6 +93,8 @@ TEXTS = {
 WRITTEN = [
     ("de", "cp1252"), ("fr", "iso-8859-15"), ("ru", "cp1251"), ("ru", "koi8-r"), ("ru", "cp866"), ("ru", "iso-8859-5"),
     ("uk", "koi8-u"), ("pl", "cp1250"), ("pl", "iso-8859-2"), ("cs", "cp1250"), ("cs", "iso-8859-2"), ("el", "cp1253"),
+    ("hu", "cp1250"), ("hu", "iso-8859-2"), ("tr", "cp1254"), ("ro", "cp1250"), ("ro", "iso-8859-2"),
+    ("hr", "cp1250"), ("hr", "iso-8859-2"), ("lt", "cp1257"), ("lv", "iso-8859-13"), ("is", "cp1252"), ("pt", "cp1252"),
     ("el", "iso-8859-7"), ("ar", "cp1256"), ("ar", "iso-8859-6"), ("he", "cp1255"), ("th", "tis-620"),
     ("ja", "shift_jis"), ("ja", "euc_jp"), ("ja", "iso-2022-jp"), ("ko", "euc-kr"), ("zh", "gb2312"), ("zh-tw", "big5"),
 ]  # fmt: skip
@@ -109,11 +117,30 @@ def test_charset_is_named_or_found(language: str, charset: str) -> None:
     assert text in decode(in_charset(language, charset, late), "text/html", None)
 
 
-@pytest.mark.parametrize(
-    ("language", "charset"), [(language, charset) for language, charset in WRITTEN if language not in ("pl", "cs")]
-)
-def test_western_label_of_another_script_is_not_believed(language: str, charset: str) -> None:
-    assert TEXTS[language] in decode(in_charset(language, charset), "text/html", "iso-8859-1")
+@pytest.mark.parametrize("label", ["iso-8859-1", "us-ascii", "windows-1254"])
+@pytest.mark.parametrize(("language", "charset"), WRITTEN)
+def test_western_label_of_other_letters_is_not_believed(language: str, charset: str, label: str) -> None:
+    assert TEXTS[language] in decode(in_charset(language, charset), "text/html", label)
+
+
+def test_western_label_that_fits_is_believed() -> None:
+    text = "Le coût est de 12 €, l'œuvre est exposée à Liège jusqu'à l'été. "
+    for charset in ("iso-8859-15", "windows-1252"):
+        assert text in decode(f"<p>{text * 5}</p>".encode(charset), "text/html", charset)
+
+
+@pytest.mark.parametrize("label", [None, "utf-8", "iso-8859-1"])
+@pytest.mark.parametrize("text", ["The café is open. ", "“It’s open”, she said… ", "Turn it by 90° × 2. "])
+def test_few_accents_do_not_make_a_page_utf_8_or_foreign(text: str, label: str | None) -> None:
+    page = f"<p>{text}</p><p>{'All the rest of this page is plain English. ' * 40}</p>"
+    assert text in decode(page.encode("cp1252"), "text/html", label)
+
+
+@pytest.mark.parametrize("charset", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("label", [None, "utf-8", "utf-16"])
+def test_utf_16_is_known_without_its_mark(charset: str, label: str | None) -> None:
+    for text in ("<html><p>Übergröße</p></html>", "Ω und plain text alike, as it is written."):
+        assert decode(text.encode(charset), "text/html", label) == text
 
 
 @pytest.mark.parametrize(
