@@ -32,6 +32,7 @@ from cixml.embedded.state import Home
 from cixml.embedded.status import StackStatus, read_status
 from tests.fakes.embedding_server import EmbeddingServer
 from tests.json_client import ENDED, Json, JsonClient
+from tests.models import SECOND, SECOND_DIMENSION, write_models_file
 
 # Anything a developer may have exported that would point the test's stack at another server.
 OUTSIDE = ("DATABASE_URL", "REDIS_URL", "EMBEDDING_API_BASE_URL", "EMBEDDING_API_KEY", "EMBEDDING_MODEL")
@@ -105,7 +106,10 @@ PROMOTE_ROWS = 100
 @pytest.fixture(scope="session")
 def embedding_server() -> Iterator[EmbeddingServer]:
     """The stack's embedding server, in this process: tests break and heal it, and count what it saw."""
-    with EmbeddingServer(dimension=384, vectors="words") as server:
+    models = ("all-MiniLM-L6-v2", SECOND)
+    with EmbeddingServer(
+        dimension=384, models=models, dimensions={SECOND: SECOND_DIMENSION}, vectors="words"
+    ) as server:
         yield server
 
 
@@ -125,6 +129,7 @@ def running_stack(embedding_server: EmbeddingServer, **variables: str) -> Iterat
     given = {
         "CIXML_HOME": str(root),
         "EMBEDDING_API_BASE_URL": embedding_server.base_url,
+        "CIXML_EMBEDDING__MODELS_FILE": str(write_models_file(root)),
         "CIXML_FETCH__ALLOW_NETWORKS": json.dumps(["127.0.0.0/8"]),
         "CIXML_SEARCH__PROMOTE_ROWS": str(PROMOTE_ROWS),
         "CIXML_SEARCH__PROMOTE_QUIET_SECONDS": "0.5",

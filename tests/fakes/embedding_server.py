@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -79,6 +79,7 @@ class EmbeddingServer:
         tokens_per_second: float = math.inf,
         latency_seconds: float = 0.0,
         models: tuple[str, ...] = ("all-MiniLM-L6-v2",),
+        dimensions: Mapping[str, int] | None = None,
         tokenizer: str | None = None,
         vectors: str = "hash",
         max_tokens: int | None = None,
@@ -89,6 +90,7 @@ class EmbeddingServer:
         self.tokens_per_second = tokens_per_second
         self.latency_seconds = latency_seconds
         self.models = models
+        self.dimensions = dict(dimensions or {})
         self.max_tokens = max_tokens
         self.api_key = api_key
         self.poison: str | None = None
@@ -295,7 +297,7 @@ class EmbeddingServer:
             self.stats.distinct.update(map(text_key, texts))
 
     def _body(self, texts: list[str], tokens: int, request: dict[str, Any], kind: str) -> Any:
-        dimension = self.dimension + 1 if kind == "wrong_dimension" else self.dimension
+        dimension = self.dimensions.get(request["model"], self.dimension) + (kind == "wrong_dimension")
         rows = [self._vector(text, dimension) for text in texts]
         if kind == "nan":
             rows[-1] = np.full(dimension, np.nan, dtype="<f4")
