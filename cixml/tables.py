@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
@@ -16,6 +16,7 @@ from cixml.client.types import (
     Document,
     DocumentDetail,
     Grant,
+    IndexVersionDetail,
     Item,
     Job,
     PlacedItem,
@@ -29,6 +30,8 @@ _COLOURS = {
     "indexed": "green",
     "live": "green",
     "done": "green",
+    "serving": "green",
+    "ready": "green",
     "partial": "yellow",
     "failed": "red",
     "cancelled": "dim",
@@ -111,6 +114,29 @@ def corpus(found: Corpus) -> RenderableType:
         checked=f"{_time(found.freshness.oldest)} ... {_time(found.freshness.newest)}",
     )
     return Group(table, grants(found.grants)) if found.grants else table
+
+
+def index_versions(found: Iterable[IndexVersionDetail]) -> Table:
+    table = _table("index", "model", "state", "from", "chunks of", "done", "why")
+    for version in found:
+        table.add_row(version.id, version.model, _state(version.state), version.fill_from or "", *_fill(version))
+    return table
+
+
+def built(found: Mapping[str, IndexVersionDetail]) -> Table:
+    """Show the indexes that were asked for, by corpus."""
+    table = _table("corpus", "index", "model", "state", "chunks of", "done", "why")
+    for corpus, version in found.items():
+        table.add_row(corpus, version.id, version.model, _state(version.state), *_fill(version))
+    return table
+
+
+def _fill(version: IndexVersionDetail) -> tuple[str, str, str]:
+    done = f"{version.progress.chunks.done}/{version.progress.chunks.total}" if version.progress else ""
+    why = escape(version.error.detail) if version.error else ""
+    if version.drop_after and version.state == "retired":
+        why = f"may serve again until {_time(version.drop_after)}"
+    return f"{version.chunking.max_tokens} tokens", done, why
 
 
 def grants(found: Iterable[Grant]) -> Table:

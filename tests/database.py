@@ -69,7 +69,7 @@ class PostgresServer:
         with (self._folders.data / "cixml.conf").open("a", encoding="utf-8") as file:
             file.write("fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nautovacuum = off\n")
         account = self._folders.account
-        rights = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
+        rights: dict[str, Any] = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
         with (self._root / "postgres.log").open("ab") as log:
             self._process = subprocess.Popen(
                 postgres.server_command(self._folders), cwd=self._folders.data, stdout=log, stderr=log, **rights

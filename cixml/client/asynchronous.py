@@ -13,6 +13,7 @@ import httpx
 
 from cixml.client import core
 from cixml.client.asynchronous_corpora import AsyncCorpora, AsyncDocuments, AsyncReceipts
+from cixml.client.asynchronous_indexes import AsyncIndexVersions
 from cixml.client.base import Answer, Page
 from cixml.client.core import Call, changing, path_of, read, reading, starting, without_none
 from cixml.client.given import CrawlRules, PushedDocument, UrlEntry
@@ -50,6 +51,7 @@ class AsyncClient:
         self.jobs = AsyncJobs(self)
         self.items = AsyncItems(self)
         self.corpora = AsyncCorpora(self)
+        self.index_versions = AsyncIndexVersions(self)
         self.documents = AsyncDocuments(self)
         self.receipts = AsyncReceipts(self)
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-PAIRS = {FOLDER / f"asynchronous{part}.py": FOLDER / f"synchronous{part}.py" for part in ("", "_corpora")}
+PAIRS = {FOLDER / f"asynchronous{part}.py": FOLDER / f"synchronous{part}.py" for part in ("", "_corpora", "_indexes")}
 _DOCSTRING = '"""The client that blocks. Made from `asynchronous*` by generate.py: change those."""'
 _RULES = (
     (r'^""".*?"""', _DOCSTRING),

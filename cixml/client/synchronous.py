@@ -15,6 +15,7 @@ from cixml.client.base import Answer, Page
 from cixml.client.core import Call, changing, path_of, read, reading, starting, without_none
 from cixml.client.given import CrawlRules, PushedDocument, UrlEntry
 from cixml.client.synchronous_corpora import Corpora, Documents, Receipts
+from cixml.client.synchronous_indexes import IndexVersions
 from cixml.client.types import Event, Health, Item, Job, PlacedItem, Quota, SearchAnswer, UsageReport
 
 Found = TypeVar("Found", bound=Answer)
@@ -49,6 +50,7 @@ class Client:
         self.jobs = Jobs(self)
         self.items = Items(self)
         self.corpora = Corpora(self)
+        self.index_versions = IndexVersions(self)
         self.documents = Documents(self)
         self.receipts = Receipts(self)
 

@@ -70,6 +70,16 @@ async def test_every_kind_of_answer_is_read_as_its_type(address: str, owner: psy
         await client.corpora.revoke("docs", bob)
         assert await client.corpora.grants("docs") == []
 
+        version = await client.index_versions.create("docs", source="text", max_tokens=64)
+        assert (version.state, version.fill_from, version.is_settled) == ("building", "text", False)
+        with pytest.raises(TimeoutError):
+            await client.index_versions.wait("docs", version.id, timeout_seconds=0)
+        with pytest.raises(ApiError, match="409"):
+            await client.index_versions.activate("docs", version.id)
+        assert (await client.index_versions.delete("docs", version.id)).state == "retired"
+        assert (await client.index_versions.wait("docs", version.id)).is_settled
+        assert len(await client.index_versions.list("docs")) == 2
+
         pushed = await client.documents.put("docs", PushedDocument(external_id="n1", text="A note."))
         uploaded = await client.documents.upload("docs", b"# A file", name="f.md", metadata={"k": 1})
         refreshed = await client.documents.refresh("docs", found.id)
@@ -135,6 +145,18 @@ async def test_the_console_shows_and_changes_what_the_api_holds(
     assert "Docs" in (await cixml("corpora")).stdout
     assert "exact" in (await cixml("corpora", "show", "docs")).stdout
     assert URL in (await cixml("search", "docs", "grouse")).stdout
+    asked = await as_json("reembed", "docs", "--no-wait")
+    assert (asked["state"], asked["from"]) == ("building", "chunks")
+    assert asked["id"] in (await cixml("indexes", "docs")).stdout
+    cut = await as_json("reembed", "--all", "--from", "text", "--max-tokens", "64", "--activate", "--no-wait")
+    assert [(each["corpus"], each["chunking"]["max_tokens"], each["activate"]) for each in cut] == [
+        ("docs", 64, "auto")
+    ]
+    assert await as_json("reembed", "--all", "--no-wait", "--model", "all-MiniLM-L6-v2") == [], "it has it"
+    await cixml("activate", "docs", asked["id"], code=1)
+    owner.execute("UPDATE cixml.index_versions SET state = 'ready' WHERE state = 'building'")
+    assert (await as_json("activate", "docs", asked["id"], "--no-wait"))["activation_requested_at"]
+    assert (await as_json("drop-index", "docs", asked["id"]))["state"] == "retired"
     (document,) = await as_json("documents", "list", "docs")
     assert URL in (await cixml("documents", "list", "docs")).stdout
     assert document["id"] in (await cixml("documents", "show", "docs", document["id"])).stdout
@@ -176,6 +198,8 @@ async def test_the_console_shows_and_changes_what_the_api_holds(
         ["items", "--status", "queued"],
         ["documents", "delete", "docs"],
         ["corpora", "grant", "docs", "c", "king"],
+        ["reembed"],
+        ["reembed", "docs", "--all"],
     ],
 )
 def test_a_wrong_use_is_exit_code_2_before_anything_is_asked(

@@ -1,0 +1,68 @@
+"""The client that blocks. Made from `synchronous*` by generate.py: change those."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from cixml.client.core import changing, path_of, read, reading, starting, without_none
+from cixml.client.types import IndexVersionDetail, IndexVersionList
+
+if TYPE_CHECKING:
+    from cixml.client.synchronous import Client
+
+
+class IndexVersions:
+    """Other indexes of a corpus: by another model, cut another way, or built anew; beside the one that serves."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def create(
+        self,
+        corpus: str,
+        *,
+        model: str | None = None,
+        source: Literal["chunks", "text", "raw"] = "chunks",
+        max_tokens: int | None = None,
+        overlap_tokens: int | None = None,
+        strategy: str | None = None,
+        activate: Literal["manual", "auto"] = "manual",
+        idempotency_key: str | None = None,
+    ) -> IndexVersionDetail:
+        """Ask for one. Nothing is fetched: it is made of the chunks, the texts or the bytes (`raw`) that are stored."""
+        chunking = without_none(max_tokens=max_tokens, overlap_tokens=overlap_tokens, strategy=strategy)
+        body = without_none(model=model, chunking=chunking or None) | {"from": source, "activate": activate}
+        call = starting("POST", path_of("corpora", corpus, "index-versions"), idempotency_key, body)
+        return read(IndexVersionDetail, self._client.send(call))
+
+    def list(self, corpus: str) -> Sequence[IndexVersionDetail]:
+        """Return all of a corpus, the oldest first."""
+        answer = self._client.send(reading(path_of("corpora", corpus, "index-versions")))
+        return read(IndexVersionList, answer).content
+
+    def get(self, corpus: str, version_id: str) -> IndexVersionDetail:
+        answer = self._client.send(reading(path_of("corpora", corpus, "index-versions", version_id)))
+        return read(IndexVersionDetail, answer)
+
+    def activate(self, corpus: str, version_id: str) -> IndexVersionDetail:
+        """Let one serve that is `ready`, or that was replaced a while ago; it takes over within seconds."""
+        path = path_of("corpora", corpus, "index-versions", version_id, "activate")
+        return read(IndexVersionDetail, self._client.send(changing("POST", path, is_repeatable=True)))
+
+    def delete(self, corpus: str, version_id: str) -> IndexVersionDetail:
+        """Give one up that does not serve."""
+        path = path_of("corpora", corpus, "index-versions", version_id)
+        return read(IndexVersionDetail, self._client.send(changing("DELETE", path, is_repeatable=True)))
+
+    def wait(
+        self, corpus: str, version_id: str, *, timeout_seconds: float = 3600.0, look_seconds: float = 0.5
+    ) -> IndexVersionDetail:
+        """Return it once it stands still: ready, serving, or given up. Raises TimeoutError."""
+        until = time.monotonic() + timeout_seconds
+        while not (version := self.get(corpus, version_id)).is_settled:
+            if time.monotonic() > until:
+                raise TimeoutError(f"{version_id} is {version.state} after {timeout_seconds} s")
+            time.sleep(look_seconds)
+        return version
