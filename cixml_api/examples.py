@@ -92,7 +92,21 @@ RECEIPT: list[JsonValue] = [
     },
 ]
 
-SEARCH_REQUEST: list[JsonValue] = [{"query": "how do I rotate an API key", "top_k": 10}]
+SEARCH_REQUEST: list[JsonValue] = [
+    {"query": "how do I rotate an API key", "top_k": 10},
+    {
+        "query": "rotate API key",
+        "mode": "hybrid",
+        "filter": {
+            "and": [
+                {"field": "language", "eq": "en"},
+                {"field": "fetched_at", "gte": "2026-01-01"},
+                {"not": {"field": "url", "prefix": "https://docs.example.com/old/"}},
+                {"field": "metadata.product", "in": ["x", "y"]},
+            ]
+        },
+    },
+]
 
 JOB: list[JsonValue] = [
     {
@@ -344,11 +358,12 @@ SEARCH_ANSWER: list[JsonValue] = [
             {
                 "rank": 1,
                 "score": 0.83,
-                "scores": {"vector": 0.83},
+                "scores": {"vector": 0.83, "keyword": None, "fused": None},
                 "chunk_id": _CHUNK_ID,
                 "document_id": _DOCUMENT_ID,
                 "corpus": "product-docs",
                 "url": "https://docs.example.com/api",
+                "anchor": "https://docs.example.com/api#:~:text=To%20rotate%20a%20key",
                 "external_id": "A-17",
                 "title": "API keys",
                 "text": "To rotate a key, ...",

@@ -1,16 +1,19 @@
-"""Searches a corpus: what serves it, the query's vector, the nearest chunks. Knows nothing of HTTP."""
+"""Searches a corpus: what serves it, the query's vector and words, the best chunks. Knows nothing of HTTP."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
+from cixml_api.fusion import fuse
+from resources import lexemes
 from resources.embedding.answer import Embedded
 from resources.embedding.registry import Model, Operation
 from resources.errors import (
@@ -22,11 +25,14 @@ from resources.errors import (
 )
 from resources.postgres.corpora import CorpusKey, ServingIndex, serving_index
 from resources.postgres.pool import Pool, connected
-from resources.postgres.search import Found, search
+from resources.postgres.search import Filter, Hit, search, search_keywords
 from resources.telemetry import metrics
 
 MOST_KNOWN_INDEXES = 10_000
+FUSED_FROM = 60
+"""Hits of each list of a hybrid search: a chunk that is lower in one does not come to the top by the other."""
 
+Mode = Literal["dense", "keyword", "hybrid"]
 Vector = npt.NDArray[np.float32]
 
 
@@ -46,6 +52,15 @@ class VectorCache(Protocol):
     async def put(self, text: str, vector: Vector, *, fingerprint: str) -> None: ...
 
 
+class Asked(TypedDict):
+    """What both searches take."""
+
+    caller_id: str
+    index: ServingIndex
+    top_k: int
+    where: Filter | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryVector:
     """A query's vector. `tokens` were embedded for it now: none when it was cached."""
@@ -56,14 +71,44 @@ class QueryVector:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked of a corpus. `threshold` is the least cosine similarity of a dense hit."""
+
+    text: str
+    top_k: int
+    mode: Mode = "dense"
+    where: Filter | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredHit:
+    """A hit with the scores that put it in its place: None where it was not found by that."""
+
+    hit: Hit
+    vector: float | None = None
+    keyword: float | None = None
+    fused: float | None = None
+
+    @property
+    def score(self) -> float:
+        return next(score for score in (self.fused, self.vector, self.keyword) if score is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What was found, by which index version, and the time both steps took."""
+    """What was found, by which index version, and the time both steps took. No `query` where keywords alone answered.
+
+    `degraded`: the error for which a hybrid search did without vectors.
+    """
 
     index: ServingIndex
-    query: QueryVector
-    found: Found
+    query: QueryVector | None
+    hits: list[ScoredHit]
+    candidates: int
     embed_seconds: float
     search_seconds: float
+    degraded: EmbeddingUnavailableError | None = None
 
 
 class Searcher:
@@ -75,29 +120,70 @@ class Searcher:
         self._cache = cache
         self._indexes: OrderedDict[tuple[str, CorpusKey], ServingIndex] = OrderedDict()
 
-    async def search(self, *, caller_id: str, corpus: CorpusKey, query: str, top_k: int) -> Outcome:
-        """Return the nearest chunks. Raises NotFoundError, EmbeddingUnavailableError, InvalidRequestError."""
+    async def search(self, *, caller_id: str, corpus: CorpusKey, question: Question) -> Outcome:
+        """Return the best chunks. Raises NotFoundError, EmbeddingUnavailableError, InvalidRequestError."""
         embed_seconds = search_seconds = 0.0
         for _ in range(3):
             index = await self._index(caller_id, corpus)
             started = time.perf_counter()
-            vector = await self._vector(query, index)
+            vector, degraded = await self._vector_for(question, index)
             embedded = time.perf_counter()
-            async with connected(self._pool) as connection:
-                found = await search(connection, caller_id=caller_id, index=index, vector=vector.vector, top_k=top_k)
+            found = await self._find(caller_id, index, question, vector)
             embed_seconds += embedded - started
             search_seconds += time.perf_counter() - embedded
             if found is not None:
-                self._observe(embed_seconds, search_seconds)
+                self._observe(question.mode, embed_seconds, search_seconds)
+                hits, candidates = found
                 return Outcome(
                     index=index,
                     query=vector,
-                    found=found,
+                    hits=hits,
+                    candidates=candidates,
                     embed_seconds=embed_seconds,
                     search_seconds=search_seconds,
+                    degraded=degraded,
                 )
             self._indexes.pop((caller_id, corpus), None)
         raise DatabaseUnavailableError("The corpus changes its index right now: try again", retry_after_seconds=1)
+
+    async def _find(
+        self, caller_id: str, index: ServingIndex, question: Question, vector: QueryVector | None
+    ) -> tuple[list[ScoredHit], int] | None:
+        """Return the hits and how many chunks there were to find; None when `index` no longer serves."""
+        depth = max(question.top_k, FUSED_FROM) if question.mode == "hybrid" else question.top_k
+        near = of_words = None
+        async with connected(self._pool) as connection:
+            asked: Asked = {"caller_id": caller_id, "index": index, "top_k": depth, "where": question.where}
+            if vector is not None:
+                near = await search(connection, vector=vector.vector, **asked)
+                if near is None:
+                    return None
+            if question.mode != "dense":
+                of_words = await search_keywords(connection, words=lexemes.asked(question.text), **asked)
+                if of_words is None:
+                    return None
+        if near is None:
+            assert of_words is not None
+            return [
+                ScoredHit(hit=hit, keyword=hit.score) for hit in of_words.hits[: question.top_k]
+            ], of_words.candidates
+        if of_words is None:
+            least = -math.inf if question.threshold is None else question.threshold
+            return [ScoredHit(hit=hit, vector=hit.score) for hit in near.hits if hit.score >= least], near.candidates
+        return fused(near.hits, of_words.hits)[: question.top_k], near.candidates
+
+    async def _vector_for(
+        self, question: Question, index: ServingIndex
+    ) -> tuple[QueryVector | None, EmbeddingUnavailableError | None]:
+        """Return the question's vector where it needs one, or why a hybrid search must do without."""
+        if question.mode == "keyword":
+            return None, None
+        try:
+            return await self._vector(question.text, index), None
+        except EmbeddingUnavailableError as error:
+            if question.mode == "dense":
+                raise
+            return None, error
 
     async def _index(self, caller_id: str, corpus: CorpusKey) -> ServingIndex:
         key = (caller_id, corpus)
@@ -135,6 +221,17 @@ class Searcher:
         return QueryVector(vector=vector, tokens=embedded.tokens, is_cached=False)
 
     @staticmethod
-    def _observe(embed_seconds: float, search_seconds: float) -> None:
-        metrics.search_duration_seconds.labels("vector", "embed").observe(embed_seconds)
-        metrics.search_duration_seconds.labels("vector", "search").observe(search_seconds)
+    def _observe(mode: Mode, embed_seconds: float, search_seconds: float) -> None:
+        metrics.search_duration_seconds.labels(mode, "embed").observe(embed_seconds)
+        metrics.search_duration_seconds.labels(mode, "search").observe(search_seconds)
+
+
+def fused(near: Sequence[Hit], of_words: Sequence[Hit]) -> list[ScoredHit]:
+    """Return the hits of both lists by their places in them."""
+    vector = {hit.chunk_id: hit.score for hit in near}
+    keyword = {hit.chunk_id: hit.score for hit in of_words}
+    hits = {hit.chunk_id: hit for hit in (*near, *of_words)}
+    return [
+        ScoredHit(hit=hits[key], vector=vector.get(key), keyword=keyword.get(key), fused=score)
+        for key, score in fuse([list(vector), list(keyword)])
+    ]

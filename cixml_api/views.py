@@ -11,6 +11,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from cixml_api import schemas
+from cixml_api.anchors import text_fragment
+from cixml_api.searching import ScoredHit
 from resources.identifiers import Prefix, public_id
 from resources.postgres.corpora import CorpusSummary
 from resources.postgres.documents import DocumentChunk, DocumentWithVersions, ListedDocument
@@ -19,7 +21,6 @@ from resources.postgres.index_versions import VersionSummary
 from resources.postgres.job_progress import JobOutlook
 from resources.postgres.jobs import JobItem, JobSummary
 from resources.postgres.receipts import Receipt
-from resources.postgres.search import Hit
 from resources.types import ItemStatus, JobStatus, Stage
 
 RETRY_SECONDS = "2"
@@ -291,16 +292,19 @@ def chunk(row: DocumentChunk) -> schemas.Chunk:
     )
 
 
-def search_result(rank: int, hit: Hit, *, corpus: str) -> schemas.SearchResult:
-    score = round(hit.score, 6)
+def search_result(rank: int, scored: ScoredHit, *, corpus: str) -> schemas.SearchResult:
+    hit = scored.hit
     return schemas.SearchResult(
         rank=rank,
-        score=score,
-        scores=schemas.Scores(vector=score),
+        score=round(scored.score, 6),
+        scores=schemas.Scores(
+            vector=_rounded(scored.vector), keyword=_rounded(scored.keyword), fused=_rounded(scored.fused)
+        ),
         chunk_id=public_id(Prefix.CHUNK, hit.chunk_id),
         document_id=public_id(Prefix.DOCUMENT, hit.document_id),
         corpus=corpus,
         url=hit.url,
+        anchor=text_fragment(hit.url, hit.text) if hit.url else None,
         external_id=hit.external_id,
         title=hit.title,
         text=hit.text,
@@ -312,3 +316,7 @@ def search_result(rank: int, hit: Hit, *, corpus: str) -> schemas.SearchResult:
         published_at=hit.published_at,
         metadata=hit.metadata,
     )
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 6)

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 import regex
 import Stemmer
@@ -29,6 +30,15 @@ LANGUAGES = (
 """By ISO 639-1, those that have a stemmer of the Snowball project."""
 UNSTEMMED = ""
 """The language of a text whose words are kept as they are."""
+
+MOST_ASKED = 64
+"""Words of a question that are looked for; what is longer is a text, and its first words say what it is about."""
+DICTIONARIES = {
+    "da": "danish_stem", "de": "german_stem", "en": "english_stem", "es": "spanish_stem", "fi": "finnish_stem",
+    "fr": "french_stem", "hu": "hungarian_stem", "it": "italian_stem", "ne": "nepali_stem", "nl": "dutch_stem",
+    "no": "norwegian_stem", "pt": "portuguese_stem", "ru": "russian_stem", "sv": "swedish_stem", "tr": "turkish_stem",
+}  # fmt: skip
+"""Dictionaries of Postgres that know which words of a language say nothing."""
 
 _NORWEGIAN = {"nb": "no", "nn": "no"}
 _PAIRED = r"\p{Han}\p{Hiragana}\p{Katakana}ー々〆ﾞﾟ\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
@@ -48,6 +58,16 @@ class Word:
     lexeme: str
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskedWord:
+    """A word of a question as the stemmer of one language makes it; `dictionary` stops what says nothing in it."""
+
+    word: str
+    lexeme: str
+    language: str
+    dictionary: str | None
 
 
 def stemmed_language(language: str | None) -> str:
@@ -72,6 +92,17 @@ def words(text: str, language: str) -> Iterator[Word]:
         for at in range(max(1, len(letters) - 1)):
             pair = letters[at : at + 2]
             yield Word(pair, start + at, start + at + len(pair)) if is_aligned else Word(pair, start, end)
+
+
+def asked(question: str) -> list[AskedWord]:
+    """Return the words of a question as every language stems them: which ones a corpus has is known where it lies."""
+    found: dict[tuple[str, str], AskedWord] = {}
+    for language in (*LANGUAGES, UNSTEMMED):
+        dictionary = DICTIONARIES.get(language)
+        for word in islice(words(question, language), MOST_ASKED):
+            given = question[word.start : word.end].casefold()
+            found.setdefault((word.lexeme, language), AskedWord(given, word.lexeme, language, dictionary))
+    return list(found.values())
 
 
 def counts(text: str, language: str) -> Counter[str]:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +157,16 @@ async def served(api: Api) -> AsyncIterator[str]:
             await serving
 
 
-def index_document(rows: psycopg.Connection[Any], *, corpus: str, owner: str, url: str, texts: Sequence[str]) -> UUID:
+def index_document(
+    rows: psycopg.Connection[Any],
+    *,
+    corpus: str,
+    owner: str,
+    url: str,
+    texts: Sequence[str],
+    language: str | None = None,
+    metadata: Mapping[str, object] | None = None,
+) -> UUID:
     """Write a live document with its chunks and vectors, as the pipeline does; returns its id. Commits."""
     register_vector(rows)
     connection = rows.cursor(row_factory=tuple_row)
@@ -174,13 +183,13 @@ def index_document(rows: psycopg.Connection[Any], *, corpus: str, owner: str, ur
     connection.execute(
         "INSERT INTO cixml.documents (id, corpus_id, url_key, url, host, metadata, live_version_id, checked_at) "
         "VALUES (%s, %s, %s, %s, 'docs.example.com', %s, %s, now())",
-        [document, corpus_id, url, url, Jsonb({"n": 1}), version],
+        [document, corpus_id, url, url, Jsonb(metadata or {"n": 1}), version],
     )
     connection.execute(
         "INSERT INTO cixml.document_versions (id, document_id, corpus_id, fetch_seq, body_sha256, body_bytes, "
-        "final_url, http_status, content_type, fetched_at, title) "
-        "VALUES (%s, %s, %s, 1, %s, 1, %s, 200, 'text/html', now(), 'T')",
-        [version, document, corpus_id, body, url],
+        "final_url, http_status, content_type, fetched_at, title, language) "
+        "VALUES (%s, %s, %s, 1, %s, 1, %s, 200, 'text/html', now(), 'T', %s)",
+        [version, document, corpus_id, body, url, language],
     )
     _store_chunks(rows, version, corpus_id, chunking_fp, texts)
     _store_vectors(rows, relation, corpus_id, texts)
@@ -203,7 +212,9 @@ def _store_chunks(
         "end_offset, token_count, text) VALUES (%s, %s, %s, %s, %s, 0, %s, 3, %s)",
         [(chunk_set[0], number, corpus_id, uuid4(), _hash(text), len(text), text) for number, text in enumerate(texts)],
     )
+    kept, rows.row_factory = rows.row_factory, tuple_row
     lexemes.fill_in(rows, limit=1000)
+    rows.row_factory = kept
 
 
 def _store_vectors(rows: psycopg.Connection[Any], relation: str, corpus_id: UUID, texts: Sequence[str]) -> None:

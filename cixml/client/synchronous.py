@@ -65,9 +65,22 @@ class Client:
     def close(self) -> None:
         self._http.close()
 
-    def search(self, corpus: str, query: str, *, top_k: int = 10) -> SearchAnswer:
-        """Return the chunks nearest to the query, best first."""
-        body = {"query": query, "top_k": top_k}
+    def search(
+        self,
+        corpus: str,
+        query: str,
+        *,
+        top_k: int = 10,
+        mode: str | None = None,
+        filter: Mapping[str, object] | None = None,  # its name in the API
+        threshold: float | None = None,
+    ) -> SearchAnswer:
+        """Return the chunks that answer the query best, best first.
+
+        `mode` is `dense` (nearest vectors, the default), `keyword` or `hybrid`. `filter` is a condition on the
+        documents, `{"field": "language", "eq": "en"}`, or several joined by `and`, `or` and `not`.
+        """
+        body = without_none(query=query, top_k=top_k, mode=mode, filter=filter, threshold=threshold)
         return read(
             SearchAnswer,
             self.send(changing("POST", path_of("corpora", corpus, "search"), body, is_repeatable=True)),

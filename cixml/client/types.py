@@ -409,7 +409,9 @@ class Receipt(Answer):
 
 
 class Scores(Answer):
-    vector: float
+    vector: float | None
+    keyword: float | None
+    fused: float | None
 
 
 class Offsets(Answer):
@@ -426,6 +428,7 @@ class SearchResult(Answer):
     document_id: str
     corpus: str
     url: str | None
+    anchor: str | None
     external_id: str | None
     title: str | None
     text: str

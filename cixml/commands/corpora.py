@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import typer
 
@@ -116,6 +117,10 @@ def search(
     corpus: Annotated[str, typer.Argument(help="Name of the corpus.")],
     query: Annotated[str, typer.Argument(help="A question in plain words.")],
     top_k: Annotated[int, typer.Option("--top-k", min=1, max=100)] = 5,
+    mode: Annotated[str | None, typer.Option("--mode", help="dense (default), keyword or hybrid.")] = None,
+    where: Annotated[
+        str | None, typer.Option("--filter", help='JSON, e.g. {"field": "language", "eq": "en"}.', metavar="JSON")
+    ] = None,
     as_json: AsJson = False,
     key: Key = None,
     api_url: ApiUrl = None,
@@ -124,11 +129,24 @@ def search(
     from cixml.following import print_hits
 
     with connected(key, api_url) as client:
-        answer = client.search(corpus, query, top_k=top_k)
+        answer = client.search(corpus, query, top_k=top_k, mode=mode, filter=_filter(where))
     if as_json:
         typer.echo(answer.model_dump_json(by_alias=True))
     else:
         print_hits(screen, answer)
+
+
+def _filter(text: str | None) -> dict[str, Any] | None:
+    """Return a filter that was given as JSON; what is in it, the API checks."""
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--filter is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise typer.BadParameter("--filter is a JSON object")
+    return found
 
 
 def receipt(

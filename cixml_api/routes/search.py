@@ -12,7 +12,8 @@ from cixml_api.addresses import corpus_key
 from cixml_api.bodies import body_of
 from cixml_api.dependencies import AnyServices, Caller
 from cixml_api.openapi import problems, request_body
-from cixml_api.searching import Outcome
+from cixml_api.search_filters import compiled
+from cixml_api.searching import Outcome, Question
 from resources.identifiers import Prefix, public_id
 from resources.telemetry import metrics
 
@@ -34,30 +35,36 @@ async def search_corpus(
     name: str,
     body: Annotated[schemas.SearchRequest, Depends(body_of(schemas.SearchRequest))],
 ) -> Response:
-    """Return the chunks nearest to the query, best first. Without its embedding server the answer is 503."""
+    """Return the chunks nearest to the query, best first.
+
+    While the embedding server is away, `hybrid` answers by keywords alone and says so (`degraded`, and the header
+    `Degraded: embedding`), `keyword` answers as ever, and `dense` answers 503 with Retry-After.
+    """
     corpus = corpus_key(caller, name)
-    outcome = await services.searcher.search(
-        caller_id=caller.caller_id, corpus=corpus, query=body.query, top_k=body.top_k
+    question = Question(
+        text=body.query, top_k=body.top_k, mode=body.mode, where=compiled(body.filter), threshold=body.threshold
     )
-    services.search_counts.add(
-        caller_id=caller.caller_id, corpus=corpus, model=outcome.index.model, tokens=outcome.query.tokens
-    )
+    outcome = await services.searcher.search(caller_id=caller.caller_id, corpus=corpus, question=question)
+    tokens = outcome.query.tokens if outcome.query else 0
+    services.search_counts.add(caller_id=caller.caller_id, corpus=corpus, model=outcome.index.model, tokens=tokens)
     took = _took(outcome, auth_seconds=request.state.auth_seconds, started=request.state.started)
-    metrics.search_duration_seconds.labels("vector", "total").observe(took.total / 1000)
+    metrics.search_duration_seconds.labels(body.mode, "total").observe(took.total / 1000)
     timing = ", ".join(f"{phase};dur={value}" for phase, value in took)
-    return views.answer(_answer(outcome, name, took), headers={"Server-Timing": timing})
+    headers = {"Server-Timing": timing} | ({"Degraded": "embedding"} if outcome.degraded else {})
+    return views.answer(_answer(outcome, name, took), headers=headers)
 
 
 def _answer(outcome: Outcome, corpus: str, took: schemas.TookMilliseconds) -> schemas.SearchAnswer:
     return schemas.SearchAnswer(
-        results=[views.search_result(rank, hit, corpus=corpus) for rank, hit in enumerate(outcome.found.hits, start=1)],
+        results=[views.search_result(rank, hit, corpus=corpus) for rank, hit in enumerate(outcome.hits, start=1)],
         query=schemas.QueryRecord(
             model=outcome.index.model,
             index_version=public_id(Prefix.VERSION, outcome.index.id),
-            tokens=outcome.query.tokens,
-            embedding_cached=outcome.query.is_cached,
+            tokens=outcome.query.tokens if outcome.query else 0,
+            embedding_cached=outcome.query is not None and outcome.query.is_cached,
         ),
-        total_candidates=outcome.found.candidates,
+        total_candidates=outcome.candidates,
+        degraded="embedding_unavailable" if outcome.degraded else None,
         took_ms=took,
     )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from cixml_api import examples
 from cixml_api.schemas.common import Answer, Request, StoredMetadata
+from cixml_api.schemas.filters import Filter, check_size
 
 
 class SearchRequest(Request):
@@ -18,6 +19,15 @@ class SearchRequest(Request):
 
     query: str = Field(min_length=1, max_length=8192)
     top_k: int = Field(default=10, ge=1, le=100)
+    mode: Literal["dense", "keyword", "hybrid"] = Field(
+        default="dense", description="by the nearest vectors, by the query's words (BM25), or by both, fused by rank"
+    )
+    filter: Annotated[Filter, AfterValidator(check_size)] | None = Field(
+        default=None, description="only chunks of documents that pass it are looked at"
+    )
+    threshold: float | None = Field(
+        default=None, ge=-1, le=1, description="the least cosine similarity of a result; for the mode `dense` alone"
+    )
 
     @field_validator("query")
     @classmethod
@@ -26,9 +36,19 @@ class SearchRequest(Request):
             raise ValueError("the query holds only white space: ask for something")
         return value
 
+    @model_validator(mode="after")
+    def _compares_cosines(self) -> SearchRequest:
+        if self.threshold is not None and self.mode != "dense":
+            raise ValueError("'threshold' is a cosine similarity: only the mode 'dense' ranks by it")
+        return self
+
 
 class Scores(Answer):
-    vector: float
+    """The cosine similarity, the BM25 score, and what ranks both: null where a search did not find the chunk by it."""
+
+    vector: float | None
+    keyword: float | None
+    fused: float | None
 
 
 class Offsets(Answer):
@@ -49,6 +69,7 @@ class SearchResult(Answer):
     document_id: str
     corpus: str
     url: str | None
+    anchor: str | None = Field(description="the URL with a fragment that browsers scroll to and mark")
     external_id: str | None
     title: str | None
     text: str
@@ -62,7 +83,7 @@ class SearchResult(Answer):
 
 
 class QueryRecord(Answer):
-    """How the query was understood. `tokens` were embedded for this search: 0 when the vector was cached."""
+    """How the query was understood. `tokens` were embedded for this search: 0 with a cached vector or none."""
 
     model: str
     index_version: str
@@ -79,7 +100,11 @@ class TookMilliseconds(Answer):
 
 
 class SearchAnswer(Answer):
-    """The chunks nearest to the query, best first: always min(top_k, live chunks) of them."""
+    """The chunks found, best first: always min(top_k, matching) of them.
+
+    All match in the mode `dense`, those with a word of the query in `keyword`, all in `hybrid`. `degraded` says why a
+    hybrid search was answered by keywords alone: `embedding_unavailable`.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.SEARCH_ANSWER})
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import LiteralString, TypeVar
 from uuid import UUID
 
@@ -49,6 +50,14 @@ def create_pool(settings: Settings) -> Pool:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphScan:
+    """How far a scan of a graph goes: the candidates it keeps, and the rows after which it gives up."""
+
+    ef_search: int
+    most_tuples: int
+
+
 @asynccontextmanager
 async def connected(pool: Pool) -> AsyncIterator[AsyncConnection[TupleRow]]:
     """Lend a connection in autocommit. Raises DatabaseUnavailableError for whatever is not the caller's fault."""
@@ -88,17 +97,23 @@ async def fetch_as(
     *,
     rows: AsyncRowFactory[Row],
     corpus_id: UUID | None = None,
-    ef_search: int | None = None,
+    scan: GraphScan | None = None,
+    has_one_plan: bool = False,
 ) -> list[Row]:
-    """Run one reading statement as the caller, in one round trip. `ef_search` is for one that scans a graph.
+    """Run one reading statement as the caller, in one round trip. `scan` is for one that scans a graph.
+
+    `has_one_plan`: its best plan is the same whatever its values, so it is planned once a connection.
 
     With `corpus_id` policies show that corpus alone, if the caller may see it: they are cheaper then. Up to the
     pipeline's sync the statements are one transaction, so settings are local to it.
     """
     async with connection.pipeline():
         await connection.execute(query("set_caller"), [caller_id, corpus_id.hex if corpus_id else ""])
-        if ef_search is not None:
-            await connection.execute(query("set_graph_scan"), {"ef_search": str(ef_search)})
+        if scan is not None:
+            settings = {"ef_search": str(scan.ef_search), "max_scan_tuples": str(scan.most_tuples)}
+            await connection.execute(query("set_graph_scan"), settings)
+        elif has_one_plan:
+            await connection.execute(query("set_generic_plan"))
         cursor = connection.cursor(row_factory=rows)
         await cursor.execute(statement, parameters)
     return await cursor.fetchall()

@@ -1,11 +1,12 @@
-"""Search: the live chunks of a corpus nearest to a query vector, by an exact scan or by the corpus's own graph."""
+"""Search: the live chunks of a corpus nearest to a vector (by an exact scan or its graph), or best by their words."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import numpy as np
@@ -13,9 +14,12 @@ import numpy.typing as npt
 from pgvector import HalfVector
 from psycopg import AsyncConnection, errors, sql
 from psycopg.rows import TupleRow, class_row
+from psycopg.types.json import Jsonb
 
+from resources.lexemes import AskedWord
 from resources.postgres.corpora import ServingIndex
-from resources.postgres.pool import fetch_as
+from resources.postgres.lexemes import corpus_mark
+from resources.postgres.pool import GraphScan, fetch_as
 from resources.postgres.queries import query, query_on
 
 MOST_INDEXED_NUMBERS = 4000
@@ -27,10 +31,16 @@ LEAST_RANKED = 200
 """So many of a graph over signs are ranked by their vectors: of 30,000 of 4,096 dimensions recall@10 is 0.70 of 10,
 0.95 of 40, 0.988 of 100, 0.997 of 200. Each costs the reading of its vector, some 20 microseconds."""
 
+MOST_KEPT = 1000
+"""The largest ef_search; the scan goes on beyond."""
+MOST_SCANNED = 20_000
+MOST_SCANNED_FILTERED = 3_000
+"""Rows of a graph. What passes a narrow filter is found sooner by reading what passes it: the scan gives up early."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """One chunk found. `score` is the cosine similarity: higher is better. Offsets count code points."""
+    """One chunk found. `score` is higher for the better: the cosine similarity, or BM25. Offsets count code points."""
 
     score: float
     chunk_id: UUID
@@ -45,7 +55,16 @@ class Hit:
     version_id: UUID
     fetched_at: datetime
     published_at: datetime | None
+    language: str | None
     metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What documents must pass: a jsonpath over cixml.document_facts, and the values of its variables."""
+
+    path: str
+    values: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +78,7 @@ class Found:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
     candidates: int
-    distance: float | None
+    score: float | None
     chunk_id: UUID
     document_id: UUID
     url: str | None
@@ -72,7 +91,10 @@ class _Row:
     version_id: UUID
     fetched_at: datetime
     published_at: datetime | None
+    language: str | None
     metadata: dict[str, Any]
+    distance: float | None = None
+    is_complete: bool | None = None
 
 
 async def search(
@@ -82,57 +104,90 @@ async def search(
     index: ServingIndex,
     vector: npt.NDArray[np.float32],
     top_k: int,
+    where: Filter | None = None,
 ) -> Found | None:
-    """Return min(top_k, live chunks) hits; None when `index` no longer serves: look it up again.
+    """Return min(top_k, live chunks that pass) hits; None when `index` no longer serves: look it up again.
 
     One round trip. A graph that was left before it gave enough is asked exactly: what is dead near the query, or does
-    not match, may use up its scan.
+    not pass, may use up its scan.
     """
+    parameters = _parameters(index, top_k, where) | {"vector": HalfVector(vector)}
     if index.kind == "hnsw":
-        found = await _search(connection, caller_id, index, vector, top_k, is_exact=False)
+        signs = index.dimension if index.dimension > MOST_INDEXED_NUMBERS else None
+        near = top_k if signs is None else max(LEAST_RANKED, RANKED_FOR_EACH * top_k)
+        most = MOST_SCANNED if where is None else MOST_SCANNED_FILTERED
+        scan = GraphScan(ef_search=min(max(index.ef_search, near), MOST_KEPT), most_tuples=most)
+        graph = _graph(index.relation, signs)
+        found = _found(await _rows(connection, caller_id, index, graph, parameters | {"near": near}, scan=scan))
         if found is None or len(found.hits) >= min(top_k, found.candidates):
             return found
-    return await _search(connection, caller_id, index, vector, top_k, is_exact=True)
+    return _found(await _rows(connection, caller_id, index, query_on("search_exact", index.relation), parameters))
 
 
-async def _search(
+async def search_keywords(
     connection: AsyncConnection[TupleRow],
+    *,
     caller_id: str,
     index: ServingIndex,
-    vector: npt.NDArray[np.float32],
+    words: Sequence[AskedWord],
     top_k: int,
-    *,
-    is_exact: bool,
+    where: Filter | None = None,
 ) -> Found | None:
-    is_by_signs = not is_exact and index.dimension > MOST_INDEXED_NUMBERS
-    near = max(LEAST_RANKED, RANKED_FOR_EACH * top_k) if is_by_signs else top_k
-    parameters = {
-        "near": near,
+    """Return the min(top_k, live chunks that pass and have one of the words) best by BM25; None as `search` does.
+
+    One round trip, as a rule: what the rarest words select is enough, or else all words select.
+    """
+    parameters = _parameters(index, top_k, where) | {
+        "mark": corpus_mark(index.corpus_id),
+        "words": [word.word for word in words],
+        "lexemes": [word.lexeme for word in words],
+        "languages": [word.language for word in words],
+        "dictionaries": [word.dictionary for word in words],
+    }
+    statement = query("search_keyword")
+    for is_bounded in (True, False):
+        bounded = parameters | {"is_bounded": is_bounded}
+        rows = await _rows(connection, caller_id, index, statement, bounded, has_one_plan=True)
+        found = _found(rows)
+        if found is None or len(found.hits) >= top_k or (rows and rows[0].is_complete):
+            break
+    return found
+
+
+def _parameters(index: ServingIndex, top_k: int, where: Filter | None) -> dict[str, object]:
+    return {
         "index_version": index.id,
         "corpus_id": index.corpus_id,
         "chunking_fp": index.chunking_fp,
-        "vector": HalfVector(vector),
         "top_k": top_k,
+        "filter": where.path if where else None,
+        "values": Jsonb(where.values if where else {}),
     }
+
+
+async def _rows(
+    connection: AsyncConnection[TupleRow],
+    caller_id: str,
+    index: ServingIndex,
+    statement: LiteralString | sql.Composed,
+    parameters: Mapping[str, object],
+    *,
+    scan: GraphScan | None = None,
+    has_one_plan: bool = False,
+) -> list[_Row]:
     try:
-        rows = await fetch_as(
+        return await fetch_as(
             connection,
             caller_id,
-            query_on("search_exact", index.relation)
-            if is_exact
-            else _graph(index.relation, index.dimension if is_by_signs else None),
+            statement,
             parameters,
             rows=class_row(_Row),
             corpus_id=index.corpus_id,
-            ef_search=None if is_exact else max(index.ef_search, near),
+            scan=scan,
+            has_one_plan=has_one_plan,
         )
     except errors.UndefinedTable:
-        return None
-    if not rows:
-        return None
-    return Found(
-        hits=[_hit(row, row.distance) for row in rows if row.distance is not None], candidates=rows[0].candidates
-    )
+        return []
 
 
 @lru_cache(maxsize=256)
@@ -142,9 +197,15 @@ def _graph(relation: str, signs: int | None) -> sql.Composed:
     return sql.SQL(query("search_hnsw")).format(relation=sql.Identifier("cixml", relation), nearness=nearness)
 
 
-def _hit(row: _Row, distance: float) -> Hit:
+def _found(rows: Sequence[_Row]) -> Found | None:
+    if not rows:
+        return None
+    return Found(hits=[_hit(row, row.score) for row in rows if row.score is not None], candidates=rows[0].candidates)
+
+
+def _hit(row: _Row, score: float) -> Hit:
     return Hit(
-        score=-distance,
+        score=score,
         chunk_id=row.chunk_id,
         document_id=row.document_id,
         url=row.url,
@@ -157,5 +218,6 @@ def _hit(row: _Row, distance: float) -> Hit:
         version_id=row.version_id,
         fetched_at=row.fetched_at,
         published_at=row.published_at,
+        language=row.language,
         metadata=row.metadata,
     )

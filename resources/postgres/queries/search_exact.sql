@@ -8,11 +8,16 @@ WITH candidates AS MATERIALIZED (
     JOIN cixml.chunks k ON k.chunk_set_id = s.id
     JOIN {relation} e ON e.corpus_id = %(corpus_id)s AND e.chunk_hash = k.chunk_hash
     WHERE d.corpus_id = %(corpus_id)s AND d.deleted_at IS NULL
+      AND (%(filter)s::jsonpath IS NULL OR EXISTS (
+          SELECT FROM cixml.document_versions v
+          WHERE v.id = d.live_version_id AND jsonb_path_exists(
+              cixml.document_facts(d.url, d.external_id, v.language, v.fetched_at, v.published_at, d.metadata),
+              %(filter)s::jsonpath, %(values)s, true)))
 ), winners AS MATERIALIZED (
     SELECT * FROM candidates ORDER BY distance, chunk_set_id, ordinal LIMIT %(top_k)s
 )
-SELECT (SELECT count(*) FROM candidates) AS candidates, w.distance, k.chunk_id, d.id AS document_id, d.url, d.external_id, v.title,
-       k.text, k.ordinal, k.start_offset, k.end_offset, v.id AS version_id, v.fetched_at, v.published_at, d.metadata
+SELECT (SELECT count(*) FROM candidates) AS candidates, -w.distance AS score, k.chunk_id, d.id AS document_id, d.url, d.external_id, v.title,
+       k.text, k.ordinal, k.start_offset, k.end_offset, v.id AS version_id, v.fetched_at, v.published_at, v.language, d.metadata
 FROM cixml.index_versions x
 JOIN cixml.corpora c ON c.id = x.corpus_id AND c.deleted_at IS NULL
 LEFT JOIN (

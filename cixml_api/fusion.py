@@ -1,0 +1,20 @@
+"""Reciprocal rank fusion: several ranked lists become one. Only places count, so scores need not be comparable."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TypeVar
+
+RANK_CONSTANT = 60
+"""As in the paper of Cormack, Clarke and Büttcher (2009); the gold sets are flat between 20 and 100."""
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def fuse(rankings: Sequence[Sequence[Key]]) -> list[tuple[Key, float]]:
+    """Return every key with its fused score, best first; of equals the one that an earlier ranking has higher."""
+    scores: dict[Key, float] = {}
+    for ranking in rankings:
+        for rank, key in enumerate(ranking, start=1):
+            scores[key] = scores.get(key, 0.0) + 1 / (RANK_CONSTANT + rank)
+    return sorted(scores.items(), key=lambda entry: -entry[1])
