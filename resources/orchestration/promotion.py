@@ -1,4 +1,4 @@
-"""Promotion: a corpus that outgrew the exact scan gets a relation of its own with an HNSW index.
+"""Promotion: a corpus that outgrew the exact scan gets a relation of its own with an HNSW index; and the way back.
 
 The end of any run asks for it, with a row. A run of its own in the backfill queue builds beside what serves, without a
 lock. What reads the whole corpus follows a mark, still without the lock: copy what came during the build, verify that
@@ -17,11 +17,13 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from resources.orchestration import progress
+from resources.orchestration.graphs import build_graph
 from resources.orchestration.lease import Lease
 from resources.orchestration.work import RunWork
 from resources.postgres import corpus_lock, promotions
 from resources.postgres.batches import IndexVersion
 from resources.postgres.promotions import Since
+from resources.postgres.recall import Recall
 
 MOST_COPIED_UNDER_LOCK = 200
 """A row into the graph costs some 1.2 ms: a quarter of a second in which no page of the corpus is stored."""
@@ -34,13 +36,14 @@ class Promoted:
     """What a build did, for the materialisation."""
 
     rows: int
+    recall: Recall | None
     build_seconds: float
     lock_seconds: float
     seconds: float
 
     @property
     def metadata(self) -> dict[str, int | float | str]:
-        return {
+        return (self.recall.metadata if self.recall else {}) | {
             "promoted_rows": self.rows,
             "promotion_build_seconds": round(self.build_seconds, 3),
             "promotion_lock_seconds": round(self.lock_seconds, 3),
@@ -70,6 +73,7 @@ class _Build:
         self._source = lease.batch.serving
         self._target = target
         self._dimension = work.parts.registry.get(target.model).dimension
+        self._recall: Recall | None = None
         self._build_seconds = 0.0
         self._lock_seconds = 0.0
 
@@ -88,6 +92,7 @@ class _Build:
             if is_done:
                 return Promoted(
                     rows=rows,
+                    recall=self._recall,
                     build_seconds=self._build_seconds,
                     lock_seconds=self._lock_seconds,
                     seconds=time.monotonic() - started,
@@ -98,13 +103,15 @@ class _Build:
 
     def _copy_all(self) -> int:
         with progress.waiting(), self._lease.transaction() as connection:
-            promotions.make_relation(connection, index=self._target)
+            if self._target.has_own_relation:
+                promotions.make_relation(connection, index=self._target)
             return self._copy(connection)
 
     def _index(self, rows: int) -> None:
+        if not self._target.has_own_relation:
+            return
         started = time.monotonic()
-        with progress.waiting(), self._lease.transaction() as connection:
-            promotions.build(connection, index=self._target, rows=rows, dimension=self._dimension)
+        self._recall = build_graph(self._lease, self._target, rows=rows, dimension=self._dimension)
         self._build_seconds = time.monotonic() - started
 
     def _mark(self) -> int | None:

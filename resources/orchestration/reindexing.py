@@ -15,11 +15,12 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from resources.orchestration import progress
+from resources.orchestration.graphs import build_graph
 from resources.orchestration.lease import Lease
 from resources.orchestration.work import RunWork
 from resources.postgres import corpus_lock, index_builds, promotions
 from resources.postgres.index_builds import IndexBuild
+from resources.postgres.recall import Recall
 
 LOCK_WAIT_SECONDS = 2.0
 LOCK_TRIES = 10
@@ -34,11 +35,12 @@ class Reindexed:
     build: IndexBuild
     documents_missing: int
     is_serving: bool
+    recall: Recall | None
     seconds: float
 
     @property
     def metadata(self) -> dict[str, int | float | str]:
-        return {
+        return (self.recall.metadata if self.recall else {}) | {
             "built_version": str(self.build.index_version_id),
             "built_model": self.build.model,
             "documents_missing": self.documents_missing,
@@ -62,6 +64,7 @@ class _Finish:
         self._build = build
         self._grace_seconds = work.parts.settings.search.grace_hours * 3600.0
         self._dimension = work.parts.registry.get(build.model).dimension
+        self._recall: Recall | None = None
 
     def run(self) -> Reindexed:
         started = time.monotonic()
@@ -76,19 +79,19 @@ class _Finish:
             build=self._build,
             documents_missing=missing,
             is_serving=self._build.is_wanted and not missing,
+            recall=self._recall,
             seconds=time.monotonic() - started,
         )
 
     def _index(self) -> None:
         """Build the graph of a version with a relation of its own, after its load."""
-        if self._build.kind != "hnsw":
+        if not self._build.has_own_relation:
             return
         with self._lease.reading() as connection:
             if index_builds.has_graph(connection, index=self._build):
                 return
             rows = promotions.count(connection, index=self._build)
-        with progress.waiting(), self._lease.transaction() as connection:
-            promotions.build(connection, index=self._build, rows=rows, dimension=self._dimension)
+        self._recall = build_graph(self._lease, self._build, rows=rows, dimension=self._dimension)
 
     def _flip(self) -> int:
         """Let the version serve if it is whole, else ask for another pass. Returns how many documents it lacks."""

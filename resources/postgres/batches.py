@@ -36,6 +36,11 @@ class IndexVersion:
         return self.is_enabled and self.model == model
 
     @property
+    def has_own_relation(self) -> bool:
+        """Return whether nothing but its vectors is in its relation, under a graph."""
+        return self.relation == f"vectors_{self.index_version_id.hex}"
+
+    @property
     def is_from_raw(self) -> bool:
         """Return whether it is filled by reading pages again from their bytes."""
         return self.fill_from == "raw"

@@ -59,7 +59,10 @@ class Since:
 
 
 def ask(connection: Connection[TupleRow], *, corpus_id: UUID, promote_rows: int) -> bool:
-    """Ask for a relation of its own for a corpus that outgrew the exact scan; False when it did not, or was asked."""
+    """Ask for a relation of its own for a corpus that outgrew the exact scan, or for the way back.
+
+    False when there is no reason to, or it was asked.
+    """
     numbers = promote_rows * REFERENCE_DIMENSION
     return connection.execute(query("ask_promotion"), {"corpus_id": corpus_id, "numbers": numbers}).rowcount == 1
 

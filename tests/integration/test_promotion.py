@@ -177,6 +177,38 @@ def test_a_small_corpus_and_wide_vectors_are_told_apart_by_bytes(
     assert ask(pipeline, corpus, rows=30)
 
 
+def test_a_corpus_that_shrank_to_half_the_threshold_goes_back(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    _, shared = serving(owner, corpus)
+    runs.promote(owner, corpus)
+    _, own = serving(owner, corpus)
+    assert not ask(pipeline, corpus, rows=50), "28 chunks: not under half of it"
+    assert ask(pipeline, corpus, rows=70)
+    moved = runs.promote(owner, corpus)
+    assert moved is not None
+    assert (moved.rows, serving(owner, corpus)) == (28, ("exact", shared))
+    assert owner.execute("SELECT to_regclass(%s)", [f"cixml.{own}"]).fetchone() == (None,)
+    assert_like_a_corpus_built_afresh(owner, pipeline, corpus)
+
+
+def test_a_graph_is_asked_before_it_serves(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoted = runs.promote(owner, corpus)
+    assert promoted is not None
+    assert promoted.recall is not None
+    assert (promoted.recall.recall, promoted.recall.ef_search) == (1.0, 80)
+    make_job(owner, "https://example.com/other", corpus="other")
+    index(pipeline, b"x", *(f"other {number}" for number in range(30)))
+    other = owner.execute("SELECT id FROM cixml.corpora WHERE name = 'other'").fetchone()
+    assert other
+    monkeypatch.setattr("resources.postgres.recall._recall", lambda *_: 0.9)
+    with pytest.raises(dg.Failure, match=r"0\.900 of the ten nearest"):
+        runs.promote(owner, other[0])
+    assert serving(owner, other[0])[0] == "exact"
+
+
 def test_a_build_waits_for_quiet_unless_the_scan_is_too_slow_to_wait(
     owner: Owner, pipeline: PipelineDatabase, corpus: UUID
 ) -> None:

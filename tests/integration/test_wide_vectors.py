@@ -24,6 +24,7 @@ from resources.orchestration.work import RunWork
 from resources.postgres.corpora import CorpusKey, serving_index
 from resources.postgres.migrate import migrate
 from resources.postgres.pool import connected
+from resources.postgres.recall import SAMPLE
 from resources.postgres.search import Found, search
 from resources.settings import PROJECT_ROOT, Settings
 from tests.api import ALICE, Api, index_document, running_api
@@ -143,7 +144,7 @@ async def test_wide_vectors_are_searched_exactly_then_by_their_signs(
             "WHERE pg_get_indexdef(indexrelid) LIKE '%USING hnsw%'"
         ).fetchall()
     assert len(graphs) == 1
-    assert graphs[0][0] == len(PROBES) + 1, "a search did not go by the graph, whatever it found"
+    assert graphs[0][0] == SAMPLE + len(PROBES) + 1, "a search did not go by the graph, whatever it found"
     assert f"(binary_quantize(embedding))::bit({WIDTH})" in graphs[0][1]
 
 
