@@ -103,9 +103,9 @@ class Caller:
     def close(self) -> None:
         self._http.close()
 
-    def submit(self, corpus: str, urls: Sequence[str]) -> str:
+    def submit(self, corpus: str, urls: Sequence[str], **more: Any) -> str:
         """Submit a job and return its id. A lost answer means a second job: this is not the place that keeps keys."""
-        return str(self.ask("POST", "/v1/jobs", {"corpus": corpus, "urls": list(urls)})["id"])
+        return str(self.ask("POST", "/v1/jobs", {"corpus": corpus, "urls": list(urls), **more})["id"])
 
     def ended(self, job_id: str, *, seconds: float) -> dict[str, Any]:
         """Return the job once it has ended."""

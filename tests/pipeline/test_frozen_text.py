@@ -16,11 +16,17 @@ from cixml_assets.extraction import read_page
 from resources.embedding.registry import load_registry
 from resources.embedding.tokenizer import load_tokenizer
 from resources.settings import Settings
-from resources.types import Chunking
+from resources.types import Chunking, Exclusions
 from tests.fakes.web_server import Page, WebServer
 from tests.stack import Stack, ended
 
 FOLDER = Path(__file__).parents[1] / "data" / "pages"
+EXCLUSIONS = {"tags": ["details"], "classes": ["offer"]}
+PARTS = (
+    "<main><h1>Pumps</h1><p>The pump lifts water from the deep well every morning.</p>"
+    "<details><p>It was painted green by its first owner.</p></details>"
+    "<div class='big offer'><p>Buy two pumps and pay for one today.</p></div></main>"
+)
 CHUNKING = {"strategy": "headings", "max_tokens": 64, "overlap_tokens": 8}
 FEED = "<rss><channel><title>Pumps</title><item><title>New</title><description>A &lt;b&gt;valve&lt;/b&gt;.</description></item></channel></rss>"  # noqa: E501
 
@@ -33,6 +39,7 @@ def from_file(name: str, content_type: str | None) -> Page:
 def site() -> Iterator[WebServer]:
     pages = {
         "/html": from_file("postgresql-functions-json.html", "text/html"),
+        "/parts": Page(f"<html><body>{PARTS}</body></html>"),
         "/korean": from_file("apache-content-negotiation.ko.euc-kr.html", "text/html"),
         "/wrong-charset": Page(
             "<p>Größe und Übermaß in schöner Füllung.</p>".encode("cp1252"), "text/html;charset=utf-8"
@@ -59,24 +66,28 @@ def versions(connection: psycopg.Connection[Any], corpus: str) -> list[dict[str,
 def test_every_chunk_is_made_again_from_the_stored_bytes(stack: Stack, site: WebServer) -> None:
     key = stack.new_key()
     made = httpx.post(
-        f"{stack.url}/v1/corpora", json={"name": "frozen", "chunking": CHUNKING}, headers={"X-API-Key": key}
+        f"{stack.url}/v1/corpora",
+        json={"name": "frozen", "chunking": CHUNKING, "exclusions": EXCLUSIONS},
+        headers={"X-API-Key": key},
     )
     assert made.status_code == 201, made.text
     with stack.client(key) as client:
         job = ended(
             client, client.submit("frozen", [f"{site.url}{path}" for path in site.pages if path != "/robots.txt"])["id"]
         )
-    assert (job["status"], job["items"]["indexed"]) == ("succeeded", 8)
+    assert (job["status"], job["items"]["indexed"]) == ("succeeded", 9)
     settings = Settings.load()
     tokenizer = load_tokenizer(
         load_registry(settings.embedding.models_file).get(settings.embedding_model).tokenizer_path
     )
-    types = {}
+    types, texts = {}, {}
     with psycopg.connect(stack.values["DATABASE_URL"], row_factory=dict_row) as connection:
         for version in versions(connection, "frozen"):
             types[version["final_url"].rpartition("/")[2]] = version["content_type"]
-            text = read_page(version["body"], version["content_type"], version["charset"]).text
+            left_out = Exclusions(**EXCLUSIONS)
+            text = read_page(version["body"], version["content_type"], version["charset"], left_out).text
             assert text == version["text"], version["final_url"]
+            texts[version["final_url"].rpartition("/")[2]] = text
             again = chunk_text(text, tokenizer, Chunking(**CHUNKING))  # type: ignore[arg-type]  # of mixed values
             stored = connection.execute(
                 "SELECT start_offset, end_offset, text, heading, k.token_count FROM cixml.chunks k "
@@ -87,7 +98,11 @@ def test_every_chunk_is_made_again_from_the_stored_bytes(stack: Stack, site: Web
                 (chunk.start, chunk.end, text[chunk.start : chunk.end], chunk.heading, chunk.token_count)
                 for chunk in again
             ]
+    assert "deep well" in texts["parts"]
+    assert "first owner" not in texts["parts"]
+    assert "pay for one" not in texts["parts"]
     assert types == {
+        "parts": "text/html",
         "html": "text/html", "korean": "text/html", "wrong-charset": "text/html", "pdf": "application/pdf",
         "html-as-text": "text/html", "markdown": "text/markdown", "json": "application/json", "feed": "application/xml",
     }  # fmt: skip

@@ -18,7 +18,7 @@ from resources import fail_points
 from tests.books import UNDER_WAY, Books
 from tests.chaos import Chaos, Plan
 from tests.fakes.embedding_server import EmbeddingServer
-from tests.fakes.web_server import WebServer
+from tests.fakes.web_server import Page, WebServer
 from tests.json_client import UnansweredError
 from tests.pipeline.dagster_api import DagsterApi
 from tests.recovery import SHORT_LEASES, Caller, Target, site_pages
@@ -98,17 +98,20 @@ def assert_nothing_is_wrong(books: Books) -> None:
 
 @pytest.mark.slow
 def test_a_run_that_dies_at_any_point_is_done_again_and_leaves_no_trace(
-    hasty: Stack, books: Books, faultless: set[Any], urls: list[str], points: Path
+    hasty: Stack, books: Books, faultless: set[Any], urls: list[str], points: Path, site: WebServer
 ) -> None:
+    """Of a crawl: a run that dies with the sitemap leaves all of its pages to find, or none."""
     with Caller(hasty) as caller:
         jobs = {}
         for number, point in enumerate(RUN_POINTS):
+            site.pages[f"/sitemap-{number}.txt"] = Page("\n".join(urls[number : number + 4]), "text/plain")
             (points / point).touch()
-            jobs[point] = caller.submit(f"died-at-{point}", urls[number : number + 4])
+            seed = f"{site.url}/sitemap-{number}.txt"
+            jobs[point] = caller.submit(f"died-at-{point}", [seed], crawl={"mode": "sitemap"})
             poll(lambda: not (points / point).exists(), point, timeout_seconds=RECOVERY_SECONDS)  # noqa: B023
         for point, job_id in jobs.items():
             job = caller.ended(job_id, seconds=RECOVERY_SECONDS)
-            assert (job["status"], job["items"]["indexed"]) == ("succeeded", 4), point
+            assert (job["status"], job["items"]["total"], job["items"]["indexed"]) == ("succeeded", 5, 4), point
     for number, point in enumerate(RUN_POINTS):
         assert books.chunks(f"died-at-{point}") == of(faultless, urls[number : number + 4]), point
     assert_nothing_is_wrong(books)
