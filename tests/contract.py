@@ -72,6 +72,12 @@ async def make_one_of_each(api: Api, database: Database, *, key: str, corpus: st
     assert job.status_code == 202, job.text
     with psycopg.connect(database.pipeline_url) as rows:
         document = index_document(rows, corpus=corpus, owner=key, url=url, texts=["one", "two"])
+        chunk = rows.execute(
+            "SELECT k.chunk_id FROM cixml.chunks k JOIN cixml.chunk_sets s ON s.id = k.chunk_set_id "
+            "JOIN cixml.document_versions v ON v.id = s.document_version_id WHERE v.document_id = %s",
+            [document],
+        ).fetchone()
+        assert chunk
     items = await api.get(f"/v1/jobs/{job.json()['id']}/items", key=key)
     await api.send("PUT", f"/v1/corpora/{corpus}/grants/c_friend", key=key, json={"role": "reader"})
     nothing = {"filter": {"external_ids": ["none"]}}
@@ -81,6 +87,7 @@ async def make_one_of_each(api: Api, database: Database, *, key: str, corpus: st
         "job_id": job.json()["id"],
         "item_id": items.json()["content"][0]["id"],
         "document_id": f"doc_{document.hex}",
+        "chunk_id": f"chk_{chunk[0].hex}",
         "caller_id": "c_friend",
         "receipt_id": receipt.json()["id"],
     }

@@ -17,6 +17,7 @@ from cixml.client.asynchronous_indexes import AsyncIndexVersions
 from cixml.client.base import Answer, Page
 from cixml.client.core import Call, changing, path_of, read, reading, starting, without_none
 from cixml.client.given import CrawlRules, PushedDocument, UrlEntry
+from cixml.client.lineage import HitLineage
 from cixml.client.types import Event, Health, Item, Job, PlacedItem, Quota, SearchAnswer, UsageReport
 
 Found = TypeVar("Found", bound=Answer)
@@ -86,6 +87,10 @@ class AsyncClient:
             SearchAnswer,
             await self.send(changing("POST", path_of("corpora", corpus, "search"), body, is_repeatable=True)),
         )
+
+    async def lineage(self, chunk_id: str) -> HitLineage:
+        """Return where a hit comes from: page, text, chunk, vector, and the Dagster runs that made them."""
+        return read(HitLineage, await self.send(reading(path_of("hits", chunk_id, "lineage"))))
 
     async def usage(
         self, *, first: date | None = None, end: date | None = None, group_by: Sequence[str] = ()

@@ -14,6 +14,7 @@ from cixml.client import core
 from cixml.client.base import Answer, Page
 from cixml.client.core import Call, changing, path_of, read, reading, starting, without_none
 from cixml.client.given import CrawlRules, PushedDocument, UrlEntry
+from cixml.client.lineage import HitLineage
 from cixml.client.synchronous_corpora import Corpora, Documents, Receipts
 from cixml.client.synchronous_indexes import IndexVersions
 from cixml.client.types import Event, Health, Item, Job, PlacedItem, Quota, SearchAnswer, UsageReport
@@ -85,6 +86,10 @@ class Client:
             SearchAnswer,
             self.send(changing("POST", path_of("corpora", corpus, "search"), body, is_repeatable=True)),
         )
+
+    def lineage(self, chunk_id: str) -> HitLineage:
+        """Return where a hit comes from: page, text, chunk, vector, and the Dagster runs that made them."""
+        return read(HitLineage, self.send(reading(path_of("hits", chunk_id, "lineage"))))
 
     def usage(self, *, first: date | None = None, end: date | None = None, group_by: Sequence[str] = ()) -> UsageReport:
         """Return what was used from the day `first` up to, without, the day `end` (UTC), with every group."""

@@ -14,6 +14,7 @@ from cixml_api.schemas.common import (
     Problem,
     ProblemField,
     Request,
+    RobotsVerdict,
 )
 from cixml_api.schemas.corpora import (
     ChunkingRecord,
@@ -76,6 +77,7 @@ from cixml_api.schemas.jobs import (
     Waiting,
 )
 from cixml_api.schemas.limits import Allowance, Quota
+from cixml_api.schemas.lineage import ChunkOrigin, HitLineage, PageOrigin, TextOrigin, VectorOrigin
 from cixml_api.schemas.search import (
     Offsets,
     QueryRecord,
@@ -100,6 +102,7 @@ __all__ = [
     "Chunk",
     "ChunkCounts",
     "ChunkList",
+    "ChunkOrigin",
     "ChunkingRecord",
     "ChunkingRequest",
     "Corpus",
@@ -126,6 +129,7 @@ __all__ = [
     "GrantList",
     "GrantRequest",
     "Health",
+    "HitLineage",
     "HttpRecord",
     "IndexVersion",
     "IndexVersionDetail",
@@ -144,6 +148,7 @@ __all__ = [
     "Live",
     "MembershipHealth",
     "Offsets",
+    "PageOrigin",
     "PartHealth",
     "PlacedItem",
     "PlacedItemList",
@@ -159,6 +164,7 @@ __all__ = [
     "Removed",
     "Request",
     "RetryRequest",
+    "RobotsVerdict",
     "Role",
     "Run",
     "Scores",
@@ -167,11 +173,13 @@ __all__ = [
     "SearchResult",
     "Source",
     "SourceList",
+    "TextOrigin",
     "TookMilliseconds",
     "UrlEntry",
     "Usage",
     "UsageGroup",
     "UsageNumbers",
     "UsageReport",
+    "VectorOrigin",
     "Waiting",
 ]

@@ -68,7 +68,7 @@ def store(
         _store_text(connection, chunked)
         if keeps_texts:
             _keep_text(connection, chunked, chunking_fp)
-        chunk_set_id = _store_chunk_set(connection, chunked, chunking_fp)
+        chunk_set_id = _store_chunk_set(connection, chunked, chunking_fp, batch_id)
         if chunk_set_id is not None:
             rows += [_chunk_row(chunk_set_id, chunked.version, chunk) for chunk in chunked.document.chunks]
             words += [_lexemes(chunk_set_id, chunked, chunk) for chunk in chunked.document.chunks]
@@ -124,13 +124,16 @@ def _keep_text(connection: Connection[TupleRow], chunked: ChunkedVersion, chunki
     )
 
 
-def _store_chunk_set(connection: Connection[TupleRow], chunked: ChunkedVersion, chunking_fp: str) -> int | None:
+def _store_chunk_set(
+    connection: Connection[TupleRow], chunked: ChunkedVersion, chunking_fp: str, batch_id: UUID
+) -> int | None:
     row = connection.execute(
         query("store_chunk_set"),
         {
             "document_version_id": chunked.version.document_version_id,
             "chunking_fp": chunking_fp,
             "chunk_count": len(chunked.document.chunks),
+            "batch_id": batch_id,
             "token_count": sum(chunk.token_count for chunk in chunked.document.chunks),
         },
     ).fetchone()

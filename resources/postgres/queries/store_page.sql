@@ -13,9 +13,10 @@ WITH document AS (
     INSERT INTO cixml.page_bodies (sha256, body) SELECT %(sha256)s, %(body)s FROM document ON CONFLICT DO NOTHING
 ), version AS (
     INSERT INTO cixml.document_versions (document_id, corpus_id, fetch_seq, body_sha256, body_bytes, final_url,
-        http_status, content_type, charset, etag, last_modified, fetched_at)
+        http_status, content_type, charset, etag, last_modified, fetched_at, robots, item_id, batch_id)
     SELECT id, corpus_id, %(fetch_seq)s, %(sha256)s, %(bytes)s, %(final_url)s, %(http_status)s, %(content_type)s,
-        %(charset)s, %(etag)s, %(last_modified)s, %(fetched_at)s
+        %(charset)s, %(etag)s, %(last_modified)s, %(fetched_at)s, %(robots)s, %(item_id)s,
+        (SELECT i.batch_id FROM cixml.job_items i WHERE i.id = %(item_id)s)
     FROM document
     RETURNING id
 )
