@@ -24,8 +24,11 @@ from cixml.client.types import (
     Receipt,
     UsageReport,
 )
+from cixml.doctor import Check
 
 _COLOURS = {
+    "ok": "green",
+    "warning": "yellow",
     "succeeded": "green",
     "indexed": "green",
     "live": "green",
@@ -36,6 +39,13 @@ _COLOURS = {
     "failed": "red",
     "cancelled": "dim",
 }
+
+
+def checks(found: Iterable[Check]) -> Table:
+    table = _table("part", "state", "found", "to do")
+    for check in found:
+        table.add_row(check.name, _state(check.verdict), escape(check.found), escape(check.remedy or ""))
+    return table
 
 
 def jobs(found: Iterable[Job]) -> Table:

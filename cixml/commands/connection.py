@@ -37,14 +37,19 @@ def home_folder() -> Home:
     return Home(Settings.load().home)
 
 
+def api_address(given: str | None) -> str:
+    """Return the address of the API that is meant: the one given, the stack's, or the settings'."""
+    api = Settings.load().api
+    return given or read_status(home_folder()).api_url or f"http://{api.host}:{api.port}"
+
+
 @contextmanager
 def connected(key: str | None, api_url: str | None) -> Iterator[Client]:
     """Open a client of the API that is meant: the one given, the stack's, or the settings'."""
     from cixml.client import Client
 
     settings, folder = Settings.load(), home_folder()
-    url = api_url or read_status(folder).api_url or f"http://{settings.api.host}:{settings.api.port}"
-    with Client(url, key or keys.local_key(folder, settings), retry_seconds=15.0) as client:
+    with Client(api_address(api_url), key or keys.local_key(folder, settings), retry_seconds=15.0) as client:
         yield client
 
 

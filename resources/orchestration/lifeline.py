@@ -32,7 +32,6 @@ from resources.telemetry import metrics
 from resources.telemetry.logs import configure_logging
 from resources.types import BatchState
 
-LOCK_KEY = 0x6C6966656C696E65  # "lifeline"
 SWEEP_SECONDS = 30.0
 UNREQUESTED_SHARE = 0.25
 """A claim's run is asked for within a second; one without run or request after this share of its limit is lost."""
@@ -82,7 +81,7 @@ class Lifeline:
         Deletions, retention and lexemes have their turns last, and beside: a slow slice does not keep the next look.
         """
         with self._parts.database.session() as connection:
-            if not locks.try_lock(connection, key=LOCK_KEY):
+            if not locks.try_lock(connection, key=locks.LIFELINE):
                 return
         self.lapse()
         for batch in self.reap():

@@ -7,6 +7,9 @@ from psycopg.rows import TupleRow
 
 from resources.postgres.queries import query
 
+LIFELINE = 0x6C6966656C696E65  # "lifeline"
+"""Who holds it reaps, lapses, sweeps; others wait for their turn."""
+
 
 def try_lock(connection: Connection[TupleRow], *, key: int) -> bool:
     """Take the lock unless another session holds it. Taking it again in the same session is fine."""
