@@ -40,7 +40,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from resources.types import Stage
+from resources.types import RobotsVerdict, Stage
 
 
 class CixmlError(Exception):
@@ -244,6 +244,8 @@ class ScrapingError(DocumentError):
         self.retry_after_seconds = retry_after_seconds
         self.is_of_redirect = False
         """It came from another host than the page's own: what that one asks for binds this one to nothing."""
+        self.robots: RobotsVerdict | None = None
+        """What robots.txt says of the URL, where it was asked."""
 
     def as_record(self) -> dict[str, object]:
         return super().as_record() | {"http_status": self.http_status}

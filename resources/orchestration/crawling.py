@@ -17,7 +17,7 @@ from resources.media_types import HTML
 from resources.orchestration.lease import Lease
 from resources.orchestration.runtime import runtime
 from resources.orchestration.streams import FetchOutcome, FetchStream, Finding, LinkReader
-from resources.postgres import crawls, pages
+from resources.postgres import crawls
 from resources.postgres.crawls import FoundItem, StoredPage
 from resources.postgres.items import EndedItem, ItemEnd
 from resources.postgres.pages import FetchItem
@@ -33,9 +33,8 @@ READS_AT_ONCE = 3
 STORED_AT_ONCE = 8  # pages that came unchanged: their bytes are in memory together
 READ_TRIES = 2  # a worker that dies may have died of its neighbour's page
 _NOINDEX = "robots_noindex"
-_LEFT_OUT = frozenset(
-    {"robots_disallowed", _NOINDEX, "unsupported_type"}
-)  # of pages that nobody asked for by name: no failures
+# Of pages that nobody asked for by name: no failures.
+_LEFT_OUT = frozenset({"robots_disallowed", _NOINDEX, "unsupported_type"})
 _GONE = frozenset({404, 410})
 
 
@@ -179,7 +178,7 @@ def _skipped(
         document_id=outcome.item.document_id if change else None,
         http_status=page.status if page else error.http_status if error else None,
         final_url=page.final_url if page else None,
-        robots=pages.robots_record(page.robots) if page else None,
+        robots=outcome.robots,
         fetched_at=page.fetched_at if page else None,
     )
 

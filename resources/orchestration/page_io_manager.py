@@ -155,7 +155,7 @@ def _end(outcome: FetchOutcome) -> ItemEnd:
             failed_stage=Stage.SCRAPING,
             error=error.as_record(),
             http_status=error.http_status,
-            robots=pages.robots_record(page.robots) if page else None,
+            robots=outcome.robots,
             fetched_at=page.fetched_at if page else None,
         )
     assert page is not None
@@ -166,7 +166,7 @@ def _end(outcome: FetchOutcome) -> ItemEnd:
         document_id=outcome.item.document_id,
         http_status=page.status,
         final_url=page.final_url,
-        robots=pages.robots_record(page.robots),
+        robots=outcome.robots,
         fetched_at=page.fetched_at,
     )
 

@@ -21,7 +21,7 @@ from resources.errors import (
 from resources.orchestration.fill_progress import FillProgress
 from resources.orchestration.lease import Lease
 from resources.orchestration.vector_plan import VectorPlan
-from resources.postgres import chunks, corpus_lock, index_builds, promotions
+from resources.postgres import chunks, corpus_lock, index_builds, pages, promotions
 from resources.postgres.batches import IndexVersion
 from resources.postgres.chunks import BatchChunk, ChunkedVersion
 from resources.postgres.crawls import FoundItem
@@ -66,6 +66,12 @@ class FetchOutcome:
     page: FetchedPage | None = None
     error: ScrapingError | None = None
     finding: Finding | None = None
+
+    @property
+    def robots(self) -> dict[str, object] | None:
+        """Return the JSONB form of what robots.txt says of the page, None where it was not asked."""
+        verdict = self.page.robots if self.page else self.error.robots if self.error else None
+        return pages.robots_record(verdict) if verdict else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

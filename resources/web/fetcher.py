@@ -121,7 +121,9 @@ class Fetcher:
         """Ask one URL; return the page, or where it redirects to."""
         robots, delay_seconds = await self._robots.ask(url)
         if not robots.allowed and not (is_sitemap and is_robots_file(url)):
-            raise ScrapingError("robots_disallowed", f"robots.txt disallows the URL ({robots.rule})")
+            refusal = ScrapingError("robots_disallowed", f"robots.txt disallows the URL ({robots.rule})")
+            refusal.robots = robots
+            raise refusal
         host = (url.host, url.port)
         delay_seconds = max(delay_seconds, self._settings.host_delay_seconds)
         async with self._gates.turn(host, delay_seconds=delay_seconds):
@@ -134,6 +136,7 @@ class Fetcher:
                     page = await self._page(first, url, robots, answer, is_sitemap=is_sitemap)
                     return page if is_sitemap else self._with_asked(page, url, answer)
             except ScrapingError as error:
+                error.robots = robots
                 if error.retryable and error.retry_after_seconds:
                     pause_seconds = min(error.retry_after_seconds, self._settings.max_retry_after_seconds)
                     await self._gates.hold(host, pause_seconds)

@@ -173,6 +173,7 @@ def test_each_bad_page_ends_in_its_own_state_and_the_good_ones_are_searchable(st
     for name, (stage, code) in expected.items():
         assert (found[name]["status"], found[name]["failed_stage"]) == ("failed", stage), found[name]
         assert found[name]["error"]["code"] == code
+    assert (found["private"]["robots"]["allowed"], found["missing"]["robots"]["allowed"]) == (False, True)
     assert {found[name]["status"] for name in ("latin", "1", "2")} == {"indexed"}
     assert "Grüße" in hits[0]["text"]
 

@@ -319,9 +319,12 @@ async def test_robots_txt_decides(server: WebServer, fetcher: Fetcher) -> None:
     }
     error = await failure(fetcher, f"{server.url}/private/a")
     assert (error.code, error.retryable) == ("robots_disallowed", False)
-    assert "Disallow: /private" in error.message
+    assert error.robots is not None
+    assert (error.robots.allowed, error.robots.rule) == (False, "Disallow: /private")
+    error = await failure(fetcher, f"{server.url}/missing")
+    assert (error.code, error.robots is not None and error.robots.allowed) == ("http_4xx", True)
     assert (await fetcher.fetch(f"{server.url}/public")).robots.rule == "no rule for this URL"
-    assert server.paths == ["/public"]
+    assert server.paths == ["/missing", "/public"]
     assert sum(request.path == "/robots.txt" for request in server.requests) == 1
 
 
