@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from cixml.client.index_types import ComparisonReport, IndexVersionDetail
 from cixml.client.types import (
     Allowance,
     Chunk,
@@ -16,7 +17,6 @@ from cixml.client.types import (
     Document,
     DocumentDetail,
     Grant,
-    IndexVersionDetail,
     Item,
     Job,
     PlacedItem,
@@ -127,9 +127,10 @@ def corpus(found: Corpus) -> RenderableType:
 
 
 def index_versions(found: Iterable[IndexVersionDetail]) -> Table:
-    table = _table("index", "model", "state", "from", "chunks of", "done", "why")
+    table = _table("index", "model", "state", "from", "nDCG@10", "chunks of", "done", "why")
     for version in found:
-        table.add_row(version.id, version.model, _state(version.state), version.fill_from or "", *_fill(version))
+        source, quality = version.fill_from or "", _quality(version.comparison)
+        table.add_row(version.id, version.model, _state(version.state), source, quality, *_fill(version))
     return table
 
 
@@ -139,6 +140,14 @@ def built(found: Mapping[str, IndexVersionDetail]) -> Table:
     for corpus, version in found.items():
         table.add_row(corpus, version.id, version.model, _state(version.state), *_fill(version))
     return table
+
+
+def _quality(report: ComparisonReport | None) -> str:
+    """Show what it was worth beside what served then, as `0.58 (0.52)`."""
+    if report is None or report.candidate.ndcg_at_10 is None:
+        return ""
+    before = report.serving.ndcg_at_10 if report.serving else None
+    return f"{report.candidate.ndcg_at_10:.2f}" + ("" if before is None else f" ({before:.2f})")
 
 
 def _fill(version: IndexVersionDetail) -> tuple[str, str, str]:

@@ -234,6 +234,15 @@ INDEX_VERSION_REQUEST: list[JsonValue] = [
     {"model": "bge-m3", "from": "text", "chunking": {"max_tokens": 512, "overlap_tokens": 64}, "activate": "auto"},
 ]
 
+ACTIVATION_REQUEST: list[JsonValue] = [{"force": False}]
+
+_LABEL: dict[str, JsonValue] = {
+    "query": "how do I rotate a key",
+    "relevant": ["https://docs.example.com/api", "T-4711"],
+}
+LABELS_REQUEST: list[JsonValue] = [{"labels": [_LABEL]}]
+LABEL_RECORD: list[JsonValue] = [_LABEL]
+
 INDEX_VERSION_DETAIL: list[JsonValue] = [
     {
         "id": _VERSION_ID,
@@ -250,6 +259,23 @@ INDEX_VERSION_DETAIL: list[JsonValue] = [
             "chunks": {"done": 700, "total": 5571},
             "share": 0.1257,
             "eta_seconds": 28,
+        },
+        "comparison": {
+            "compared_at": _TIME,
+            "compared_with": _VERSION_ID,
+            "queries": 40,
+            "is_labelled": True,
+            "overlap_at_10": 0.71,
+            "candidate": {"model": "bge-m3", "ndcg_at_10": 0.58, "recall_at_10": 0.81, "p50_ms": 3.1, "p95_ms": 4.4},
+            "serving": {
+                "model": "all-MiniLM-L6-v2",
+                "ndcg_at_10": 0.52,
+                "recall_at_10": 0.77,
+                "p50_ms": 2.0,
+                "p95_ms": 2.9,
+            },
+            "is_good": True,
+            "troubles": [],
         },
         "error": None,
         "created_at": _TIME,

@@ -11,12 +11,14 @@ from pydantic.json_schema import models_json_schema
 
 from cixml_api import errors, examples, schemas
 from cixml_api.schemas import (
+    ActivationRequest,
     CorpusPatch,
     CorpusRequest,
     DeletionRequest,
     GrantRequest,
     IndexVersionRequest,
     JobRequest,
+    LabelsRequest,
     Problem,
     PushedDocument,
     RetryRequest,
@@ -37,12 +39,14 @@ searchable when its item is `indexed` or `unchanged`.
 """
 
 _BODIES: tuple[type[BaseModel], ...] = (
+    ActivationRequest,
     CorpusPatch,
     CorpusRequest,
     DeletionRequest,
     GrantRequest,
     IndexVersionRequest,
     JobRequest,
+    LabelsRequest,
     PushedDocument,
     RetryRequest,
     SearchRequest,

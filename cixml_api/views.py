@@ -199,6 +199,7 @@ def index_version(row: VersionSummary) -> schemas.IndexVersionDetail:
             "activation_requested_at": row.activate_at,
             "drop_after": row.drop_after,
             "progress": _fill_progress(row),
+            "comparison": row.comparison,
             "error": row.error,
             "created_at": row.created_at,
             "state_changed_at": row.state_changed_at,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from resources.orchestration.comparison import Comparison
 from resources.orchestration.serving import IndexReport
 
 
@@ -39,6 +40,7 @@ MAX_AGE_SECONDS = 30 * 86_400.0
 
 SOUND = "index_is_sound"
 HEALTHY = "corpus_is_healthy"
+NO_WORSE = "no_worse_than_serving"
 _DESCRIPTIONS: Mapping[str, str] = {
     SOUND: "The serving index finds every live chunk, and sampled vectors have norm 1.",
     HEALTHY: "Pages' own paragraphs are kept, chunks are neither repeated nor tiny, pages were checked lately.",
@@ -53,6 +55,30 @@ def check_specs(asset_key: str, partitions: dg.PartitionsDefinition[str]) -> lis
             dg.AssetCheckSpec(name, asset=asset_key, description=description, partitions_def=partitions)
             for name, description in _DESCRIPTIONS.items()
         ]
+
+
+def comparison_spec(asset_key: str, partitions: dg.PartitionsDefinition[str]) -> dg.AssetCheckSpec:
+    """Return the declaration of the check that stands before a flip: what is downstream does not run when it fails."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return dg.AssetCheckSpec(
+            NO_WORSE,
+            asset=asset_key,
+            description="What may take over finds what is labelled as relevant like the one that serves.",
+            partitions_def=partitions,
+            blocking=True,
+        )
+
+
+def comparison_result(found: Comparison | None, *, is_forced: bool) -> dg.AssetCheckResult:
+    """Judge a comparison; without one there is nothing to judge. Who forces a version knows the report."""
+    troubles = found.troubles if found else []
+    return dg.AssetCheckResult(
+        check_name=NO_WORSE,
+        passed=not troubles or is_forced,
+        description="; ".join(troubles) or None,
+        metadata=found.metadata if found else {},
+    )
 
 
 def check_results(report: IndexReport) -> list[dg.AssetCheckResult]:

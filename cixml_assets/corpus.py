@@ -10,13 +10,14 @@ from typing import Any
 
 import dagster as dg
 
-from cixml_assets.checks import check_results, check_specs
+from cixml_assets.checks import check_results, check_specs, comparison_result, comparison_spec
 from cixml_assets.extracting import ExtractorResource
 from resources.embedding.registry import Model
+from resources.orchestration.comparison import compare
 from resources.orchestration.embedding import EmbeddingResource
 from resources.orchestration.fetching import FetchResource
 from resources.orchestration.promotion import promote
-from resources.orchestration.reindexing import finish_build
+from resources.orchestration.reindexing import flip_build, make_ready
 from resources.orchestration.serving import report_index, sweep_index
 from resources.orchestration.streams import ChunksToEmbed, PageToChunk
 from resources.orchestration.work import WorkResource
@@ -90,6 +91,30 @@ def embeddings_of(model: Model) -> dg.AssetsDefinition:
     return embeddings
 
 
+def index_comparison_after(models: Iterable[Model]) -> dg.AssetsDefinition:
+    """Return the asset of what a filled index version is worth. What lets it serve comes after it."""
+
+    @dg.asset(
+        partitions_def=corpora,
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds={"postgres"},
+        deps=[dg.AssetKey(["embeddings", model.slug]) for model in models],
+        check_specs=[comparison_spec("index_comparison", corpora)],
+        code_version="1",
+    )
+    def index_comparison(work: WorkResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # compared as it is
+        """A filled index version beside the one that serves: nDCG, recall, overlap, time, over the corpus's labels."""
+        filled = make_ready(work.of_run)
+        found = compare(filled.lease, filled.build, work.of_run.parts) if filled else None
+        return dg.MaterializeResult(
+            metadata=(filled.metadata if filled else {}) | (found.metadata if found else {}),
+            check_results=[comparison_result(found, is_forced=bool(filled and filled.build.is_forced))],
+        )
+
+    return index_comparison
+
+
 def search_index_after(models: Iterable[Model]) -> dg.AssetsDefinition:
     """Return the asset of what is served."""
 
@@ -98,20 +123,18 @@ def search_index_after(models: Iterable[Model]) -> dg.AssetsDefinition:
         group_name=GROUP,
         owners=OWNERS,
         kinds={"postgres"},
-        deps=[dg.AssetKey(["embeddings", model.slug]) for model in models],
+        deps=[dg.AssetKey(["embeddings", model.slug]) for model in models] + [dg.AssetKey("index_comparison")],
         check_specs=check_specs("search_index", corpora),
         code_version="1",
     )
     def search_index(work: WorkResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # compared as it is
         """What callers search: the serving index version of the corpus, whole by SQL's own count."""
-        reindexed = finish_build(work.of_run)
-        promoted = None if reindexed else promote(work.of_run)
+        flipped = flip_build(work.of_run)
+        promoted = None if work.of_run.fills else promote(work.of_run)
         report = report_index(work.of_run)
         sweep_index(work.of_run)
         return dg.MaterializeResult(
-            metadata=report.metadata
-            | (promoted.metadata if promoted else {})
-            | (reindexed.metadata if reindexed else {}),
+            metadata=report.metadata | (promoted.metadata if promoted else {}) | (flipped.metadata if flipped else {}),
             data_version=dg.DataVersion(report.data_version),
             check_results=check_results(report),
         )

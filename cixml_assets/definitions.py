@@ -6,7 +6,14 @@ import logging
 
 import dagster as dg
 
-from cixml_assets.corpus import chunks, corpora, embeddings_of, raw_pages, search_index_after
+from cixml_assets.corpus import (
+    chunks,
+    corpora,
+    embeddings_of,
+    index_comparison_after,
+    raw_pages,
+    search_index_after,
+)
 from cixml_assets.extracting import ExtractorResource
 from cixml_assets.jobs import index_job_of, promotion_job, reindex_job_of
 from resources.embedding.registry import load_registry
@@ -38,7 +45,13 @@ def defs() -> dg.Definitions:
     reindex_jobs = {model.id: reindex_job_of(model) for model in models}
     promotion = promotion_job()
     return dg.Definitions(
-        assets=[raw_pages, chunks, *(embeddings_of(model) for model in models), search_index_after(models)],
+        assets=[
+            raw_pages,
+            chunks,
+            *(embeddings_of(model) for model in models),
+            index_comparison_after(models),
+            search_index_after(models),
+        ],
         jobs=[*jobs.values(), *reindex_jobs.values(), promotion],
         sensors=[
             *submitted_jobs_sensors(jobs=jobs, partitions=corpora),

@@ -22,7 +22,7 @@ def index_job_of(model: Model) -> UnresolvedAssetJobDefinition:
 
 def reindex_job_of(model: Model) -> UnresolvedAssetJobDefinition:
     """Return the job that fills an index version of one model from what is stored. Nothing is fetched."""
-    keys = [dg.AssetKey("chunks"), dg.AssetKey(["embeddings", model.slug])]
+    keys = [dg.AssetKey("chunks"), dg.AssetKey(["embeddings", model.slug]), dg.AssetKey("index_comparison")]
     return dg.define_asset_job(
         name=f"reindex_{model.slug}",
         selection=dg.AssetSelection.assets(*keys, dg.AssetKey("search_index")),

@@ -198,6 +198,9 @@ class SearchSettings(BaseModel):
     promote_quiet_seconds: float = Field(
         default=10.0, description="a corpus in which nothing went live for so long is built anew: its load is over"
     )
+    max_quality_drop: float = Field(
+        default=0.02, ge=0, description="nDCG@10 and recall@10 that an index version may lose against the serving one"
+    )
     grace_hours: float = Field(
         default=72.0, ge=0, description="an index version that was replaced may serve again so long"
     )

@@ -22,6 +22,7 @@ from tests.database import Database
 
 CORPUS_TABLES = (
     "documents", "document_versions", "chunk_sets", "chunks", "chunk_lexemes", "lexeme_counts", "corpus_languages",
+    "labels", "kept_texts",
     "stale_hashes", "corpus_levels", "index_versions", "work_queue", "leases", "grants",
 )  # fmt: skip
 """Every table in which a deleted corpus leaves no row. Jobs, items, batches and the corpus's own row stay."""

@@ -8,12 +8,12 @@ from cixml.client.asynchronous import AsyncClient
 from cixml.client.core import KEEP
 from cixml.client.errors import ApiError, ApiUnavailableError
 from cixml.client.given import CrawlRules, Exclusions, PushedDocument, UrlEntry
+from cixml.client.index_types import IndexVersionDetail
 from cixml.client.synchronous import Client
 from cixml.client.types import (
     Corpus,
     Document,
     Event,
-    IndexVersionDetail,
     Item,
     Job,
     Receipt,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from cixml.client.core import changing, path_of, read, reading, starting, without_none
-from cixml.client.types import IndexVersionDetail, IndexVersionList
+from cixml.client.index_types import IndexVersionDetail, IndexVersionList, LabelList, LabelRecord
 
 if TYPE_CHECKING:
     from cixml.client.asynchronous import AsyncClient
@@ -47,15 +47,29 @@ class AsyncIndexVersions:
         answer = await self._client.send(reading(path_of("corpora", corpus, "index-versions", version_id)))
         return read(IndexVersionDetail, answer)
 
-    async def activate(self, corpus: str, version_id: str) -> IndexVersionDetail:
-        """Let one serve that is `ready`, or that was replaced a while ago; it takes over within seconds."""
+    async def activate(self, corpus: str, version_id: str, *, force: bool = False) -> IndexVersionDetail:
+        """Let one serve that is `ready`, or that was replaced a while ago; it takes over within seconds.
+
+        One that was found worse than what serves is refused (409), unless it is forced.
+        """
         path = path_of("corpora", corpus, "index-versions", version_id, "activate")
-        return read(IndexVersionDetail, await self._client.send(changing("POST", path, is_repeatable=True)))
+        return read(
+            IndexVersionDetail, await self._client.send(changing("POST", path, {"force": force}, is_repeatable=True))
+        )
 
     async def delete(self, corpus: str, version_id: str) -> IndexVersionDetail:
         """Give one up that does not serve."""
         path = path_of("corpora", corpus, "index-versions", version_id)
         return read(IndexVersionDetail, await self._client.send(changing("DELETE", path, is_repeatable=True)))
+
+    async def put_labels(self, corpus: str, labels: Mapping[str, Sequence[str]]) -> Sequence[LabelRecord]:
+        """Say which documents (URLs, external ids, ids) answer which questions, in place of what was said before."""
+        body = {"labels": [{"query": query, "relevant": [*relevant]} for query, relevant in labels.items()]}
+        call = changing("PUT", path_of("corpora", corpus, "labels"), body, is_repeatable=True)
+        return read(LabelList, await self._client.send(call)).content
+
+    async def labels(self, corpus: str) -> Sequence[LabelRecord]:
+        return read(LabelList, await self._client.send(reading(path_of("corpora", corpus, "labels")))).content
 
     async def wait(
         self, corpus: str, version_id: str, *, timeout_seconds: float = 3600.0, look_seconds: float = 0.5

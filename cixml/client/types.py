@@ -8,6 +8,7 @@ from datetime import date, datetime
 from pydantic import Field
 
 from cixml.client.base import Answer, ErrorRecord, ListMetadata, Metadata
+from cixml.client.index_types import IndexVersion
 
 ENDED = frozenset({"succeeded", "partial", "failed", "cancelled"})
 
@@ -203,75 +204,11 @@ class CorpusCounts(Answer):
     bytes: int
 
 
-class ChunkingRecord(Answer):
-    strategy: str
-    max_tokens: int
-    overlap_tokens: int
-
-
 class ExclusionsRecord(Answer):
     """Elements that are left out of HTML pages."""
 
     tags: list[str]
     classes: list[str]
-
-
-class IndexVersion(Answer):
-    id: str
-    model: str
-    kind: str
-    state: str
-    chunking: ChunkingRecord
-    created_at: datetime
-    state_changed_at: datetime
-
-
-class Done(Answer):
-    done: int
-    total: int
-
-
-class FillProgress(Answer):
-    """How far an index is: documents that are whole in it, chunks that have their vector."""
-
-    documents: Done
-    chunks: Done
-    share: float
-    eta_seconds: int | None
-
-
-class IndexVersionError(Answer):
-    code: str
-    detail: str
-    retryable: bool
-
-
-class IndexVersionDetail(Answer):
-    """An index of a corpus. `fill_from` is what it was made of (`from` in JSON), None for the first of a corpus."""
-
-    id: str
-    model: str
-    kind: str
-    state: str
-    chunking: ChunkingRecord
-    fill_from: str | None = Field(alias="from")
-    activate: str
-    activation_requested_at: datetime | None
-    drop_after: datetime | None
-    progress: FillProgress | None
-    error: IndexVersionError | None
-    created_at: datetime
-    state_changed_at: datetime
-
-    @property
-    def is_settled(self) -> bool:
-        """Return whether nothing is done to it now: it is ready, serves, or was given up."""
-        is_asked = self.activation_requested_at is not None
-        return self.state != "building" and not (self.state == "ready" and is_asked)
-
-
-class IndexVersionList(Answer):
-    content: list[IndexVersionDetail]
 
 
 class Freshness(Answer):

@@ -13,7 +13,7 @@ from cixml.commands.connection import ApiUrl, AsJson, Key, connected, errors, sh
 
 if TYPE_CHECKING:
     from cixml.client import Client
-    from cixml.client.types import IndexVersionDetail
+    from cixml.client.index_types import IndexVersionDetail
 
 LOOK_SECONDS = 0.5
 Corpus = Annotated[str, typer.Argument(help="Name of the corpus; another caller's is owner:name.")]
@@ -123,6 +123,7 @@ def indexes(corpus: Corpus, as_json: AsJson = False, key: Key = None, api_url: A
 def activate(
     corpus: Corpus,
     version: Version,
+    force: Annotated[bool, typer.Option("--force", help="Also where it was found worse.")] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it serves.")] = True,
     as_json: AsJson = False,
     key: Key = None,
@@ -132,7 +133,7 @@ def activate(
     from cixml import tables
 
     with connected(key, api_url) as client:
-        found = client.index_versions.activate(corpus, version)
+        found = client.index_versions.activate(corpus, version, force=force)
         if wait:
             with errors.status("taking over"):
                 found = client.index_versions.wait(corpus, version)

@@ -104,20 +104,28 @@ async def read_one(caller: Caller, services: AnyServices, name: str, version_id:
     response_model=schemas.IndexVersionDetail,
     responses={
         200: {"model": schemas.IndexVersionDetail, "description": "It serves already"},
-        **problems("index_version_activate", 403, 404, 409),
+        **problems("index_version_activate", 400, 403, 404, 409, 413, 415, 422),
     },
+    openapi_extra=request_body(schemas.ActivationRequest, required=False),
     summary="Let an index version serve",
 )
-async def start_serving(caller: Caller, services: AnyServices, name: str, version_id: str) -> Response:
+async def start_serving(
+    caller: Caller,
+    services: AnyServices,
+    name: str,
+    version_id: str,
+    body: Annotated[schemas.ActivationRequest, Depends(body_of(schemas.ActivationRequest, may_be_empty=True))],
+) -> Response:
     """Let a `ready` version serve, or one that was replaced serve again (until its `drop_after`). For owners.
 
     It gets what came in since, and takes over within seconds: until then searches are answered by the other, after
-    that by this one, and never by both.
+    that by this one, and never by both. One whose `comparison` found it worse than what serves is refused, unless it is
+    forced.
     """
     corpus = await find_corpus(services.pool, caller, name, roles=OWNERS)
     key = parse_public_id(Prefix.VERSION, version_id)
     async with caller_transaction(services.pool, caller.caller_id) as connection:
-        is_asked = await activate(connection, corpus_id=corpus.id, index_version_id=key)
+        is_asked = await activate(connection, corpus_id=corpus.id, index_version_id=key, force=body.force)
         row = _found(await read_version(connection, corpus_id=corpus.id, index_version_id=key))
     if is_asked:
         return _accepted(name, row)
@@ -125,6 +133,9 @@ async def start_serving(caller: Caller, services: AnyServices, name: str, versio
         return views.answer(views.index_version(row))
     if row.state == "building":
         raise ConflictError("The index version is not filled yet: wait until it is 'ready', or ask for it as 'auto'.")
+    if row.comparison is not None and not row.comparison["is_good"]:
+        troubles = "; ".join(row.comparison["troubles"])
+        raise ConflictError(f"{troubles}: see its 'comparison'; with 'force': true it serves all the same.")
     raise ConflictError("Nothing is left of this index version to serve: ask for a new one.")
 
 

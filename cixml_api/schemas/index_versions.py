@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -61,6 +61,71 @@ class IndexVersionError(Answer):
     retryable: bool = False
 
 
+class ActivationRequest(Request):
+    """How an index version shall serve."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.ACTIVATION_REQUEST})
+
+    force: bool = Field(default=False, description="also where it was found worse than what serves")
+
+
+class Measures(Answer):
+    """Means over the queries: quality is null without labels; times are those of the exact search in Postgres."""
+
+    model: str
+    ndcg_at_10: float | None
+    recall_at_10: float | None
+    p50_ms: float
+    p95_ms: float
+
+
+class ComparisonReport(Answer):
+    """An index version beside the one that served then, by the corpus's labels, or by beginnings of its chunks.
+
+    `serving` is null where its model could not be asked. `troubles` say in what it is worse than is allowed.
+    """
+
+    compared_at: datetime
+    compared_with: str
+    queries: int
+    is_labelled: bool
+    overlap_at_10: float | None
+    candidate: Measures
+    serving: Measures | None
+    is_good: bool
+    troubles: list[str]
+
+
+class Label(Request):
+    """A question, and what answers it: documents by URL, by their `external_id`, or by id."""
+
+    query: str = Field(min_length=1, max_length=2000)
+    relevant: list[Annotated[str, Field(min_length=1, max_length=2048)]] = Field(min_length=1, max_length=100)
+
+
+class LabelsRequest(Request):
+    """The labels of a corpus, all of them."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.LABELS_REQUEST})
+
+    labels: list[Label] = Field(max_length=1000)
+
+
+class LabelRecord(Answer):
+    """A question, and what answers it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.LABEL_RECORD})
+
+    query: str
+    relevant: list[str]
+
+
+class LabelList(Answer):
+    """Every label of a corpus."""
+
+    content: list[LabelRecord]
+
+
 class IndexVersionDetail(Answer):
     """An index of a corpus: on its way (`building`), able to serve (`ready`), `serving`, replaced (`retired`), or given
     up (`failed`). A retired one may serve again until `drop_after`. `from` is null for the first index of a corpus."""
@@ -77,6 +142,7 @@ class IndexVersionDetail(Answer):
     activation_requested_at: datetime | None
     drop_after: datetime | None
     progress: FillProgress | None
+    comparison: ComparisonReport | None
     error: IndexVersionError | None
     created_at: datetime
     state_changed_at: datetime

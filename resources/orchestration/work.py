@@ -56,6 +56,11 @@ class RunWork:
         """Return whether the sensor started the run, for submitted pages."""
         return tags.BATCH in self._run.tags
 
+    @property
+    def fills(self) -> bool:
+        """Return whether the run was started for an index version that does not serve."""
+        return tags.INDEX_VERSION in self._run.tags
+
     def ingest(self, *, refresh_all: bool) -> Lease | None:
         """Return the lease of the items to fetch; a run without a batch makes one of the documents due, or has none."""
         if not self._leases:

@@ -34,11 +34,12 @@ class DueBuild:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexBuild(IndexVersion):
-    """A version that is not serving yet. `is_wanted`: somebody asked that it serves."""
+    """A version that does not serve. `is_wanted`: somebody asked that it does, `is_forced` whatever it is worth."""
 
     kind: str
     activate: str
     is_wanted: bool
+    is_forced: bool
 
 
 def due(connection: Connection[TupleRow]) -> list[DueBuild]:

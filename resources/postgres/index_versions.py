@@ -5,7 +5,7 @@ Filling and flipping are the pipeline's: resources/postgres/index_builds.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -56,6 +56,7 @@ class VersionSummary:
     activate_at: datetime | None
     drop_after: datetime | None
     error: dict[str, Any] | None
+    comparison: dict[str, Any] | None
     filling_since: datetime | None
     documents_total: int
     documents_done: int
@@ -112,9 +113,14 @@ async def request_version(
     return await _is_done(connection, cursor)
 
 
-async def activate(connection: AsyncConnection[TupleRow], *, corpus_id: UUID, index_version_id: UUID) -> bool:
-    """Ask in an owner's transaction that a version serves. False: it is neither ready nor may serve again."""
-    parameters = {"corpus_id": corpus_id, "index_version_id": index_version_id}
+async def activate(
+    connection: AsyncConnection[TupleRow], *, corpus_id: UUID, index_version_id: UUID, force: bool
+) -> bool:
+    """Ask in an owner's transaction that a version serves.
+
+    False: it is neither ready nor may serve again, or it is worse than what serves and not forced.
+    """
+    parameters = {"corpus_id": corpus_id, "index_version_id": index_version_id, "force": force}
     return await _is_done(connection, await connection.execute(query("activate_version"), parameters))
 
 
@@ -148,3 +154,26 @@ async def _is_done(connection: AsyncConnection[TupleRow], cursor: AsyncCursor[Tu
     """Return whether the statement found its row; the sensor looks once it is committed."""
     await connection.execute(query("notify_jobs"))
     return await cursor.fetchone() is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLabel:
+    """A question, and the documents that answer it, as they were named."""
+
+    query: str
+    relevant: list[str]
+
+
+async def put_labels(
+    connection: AsyncConnection[TupleRow], *, corpus_id: UUID, labels: Sequence[Mapping[str, object]]
+) -> None:
+    """Replace the labels of a corpus in an owner's transaction, and forget what was found by those before."""
+    await connection.execute(query("remove_labels"), {"corpus_id": corpus_id})
+    await connection.execute(query("forget_comparisons"), {"corpus_id": corpus_id})
+    await connection.execute(query("put_labels"), {"corpus_id": corpus_id, "labels": Jsonb(list(labels))})
+
+
+async def read_labels(connection: AsyncConnection[TupleRow], *, caller_id: str, corpus_id: UUID) -> list[StoredLabel]:
+    """Return the labels of a corpus that the caller may see."""
+    parameters = {"corpus_id": corpus_id}
+    return await fetch_as(connection, caller_id, query("read_labels"), parameters, rows=class_row(StoredLabel))

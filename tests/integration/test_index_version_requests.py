@@ -10,6 +10,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from resources.membership import caller_id_of
 from tests.api import ALICE, BOB, Api, index_document, running_api
@@ -183,3 +184,49 @@ async def test_readers_look_and_owners_ask(api: Api) -> None:
     assert asked.status_code == 202
     other = await api.get(f"/v1/corpora/docs/index-versions/ver_{'0' * 32}")
     assert other.status_code == 404
+
+
+async def test_a_worse_version_is_refused_with_the_report_unless_it_is_forced(api: Api, rows: Rows) -> None:
+    made = await ask(api, model=SECOND)
+    measures = {"model": SECOND, "ndcg_at_10": 0.4, "recall_at_10": 0.5, "p50_ms": 1.5, "p95_ms": 2.5}
+    report = {
+        "compared_at": "2026-11-24T10:00:00+00:00",
+        "compared_with": made["id"],
+        "queries": 3,
+        "is_labelled": True,
+        "overlap_at_10": 0.5,
+        "candidate": measures,
+        "serving": measures | {"ndcg_at_10": 0.6},
+        "is_good": False,
+        "troubles": ["nDCG@10 0.400 is below 0.600 by more than 0.02"],
+    }
+    worse = "UPDATE cixml.index_versions SET state = 'ready', comparison = %s WHERE state = 'building'"
+    rows.execute(worse, [Jsonb(report)])
+    path = f"{VERSIONS}/{made['id']}"
+    assert (await api.get(path)).json()["comparison"]["candidate"] == measures
+    refused = await api.send("POST", f"{path}/activate")
+    assert (refused.status_code, "0.400 is below 0.600" in refused.json()["detail"]) == (409, True)
+    forced = await api.post(f"{path}/activate", {"force": True})
+    assert (forced.status_code, forced.json()["activation_requested_at"] is not None) == (202, True)
+    labels = {"labels": [{"query": "q", "relevant": ["https://a.example/"]}]}
+    assert (await api.send("PUT", "/v1/corpora/docs/labels", json=labels)).json()["content"] == labels["labels"]
+    assert (await api.get(path)).json()["comparison"] is None, "it was found by other labels"
+    assert (await api.post(f"{path}/activate", {})).status_code == 202
+
+
+async def test_labels_are_replaced_read_and_the_owners(api: Api, rows: Rows) -> None:
+    path = "/v1/corpora/docs/labels"
+    assert (await api.get(path)).json() == {"content": []}
+    for query in ("first", "second"):
+        body = {"labels": [{"query": query, "relevant": ["T-1", "https://a.example/"]}]}
+        assert (await api.send("PUT", path, json=body)).status_code == 200
+    assert (await api.get(path)).json()["content"] == [{"query": "second", "relevant": ["T-1", "https://a.example/"]}]
+    wrong = await api.send("PUT", path, json={"labels": [{"query": "", "relevant": []}], "x": 1})
+    assert {each["pointer"] for each in wrong.json()["errors"]} == {"/labels/0/query", "/labels/0/relevant", "/x"}
+    granted = f"/v1/corpora/{ALICES}:docs/labels"
+    assert (await api.get(granted, key=BOB)).status_code == 404
+    await api.send("PUT", f"/v1/corpora/docs/grants/{BOBS}", json={"role": "writer"})
+    assert (await api.get(granted, key=BOB)).status_code == 200
+    assert (await api.send("PUT", granted, json={"labels": []}, key=BOB)).status_code == 403
+    assert (await api.send("PUT", path, json={"labels": []})).status_code == 200
+    assert rows.execute("SELECT FROM cixml.labels").fetchone() is None

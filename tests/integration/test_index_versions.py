@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,21 +15,25 @@ import numpy.typing as npt
 import psycopg
 import pytest
 
+from cixml_assets.checks import comparison_result
+from resources.embedding.answer import Embedded
+from resources.embedding.registry import Model
 from resources.errors import EmbeddingRejectedError, LeaseLostError
 from resources.orchestration import tags
 from resources.orchestration.build_errors import told
 from resources.orchestration.chunk_io_manager import ChunkIOManager
+from resources.orchestration.comparison import compare
 from resources.orchestration.fill_progress import FillProgress
 from resources.orchestration.fitting import check_fit
 from resources.orchestration.pgvector_io_manager import PgVectorIOManager
 from resources.orchestration.promotion import promote
-from resources.orchestration.reindexing import Reindexed, finish_build
+from resources.orchestration.reindexing import flip_build, make_ready
 from resources.orchestration.runtime import Runtime
 from resources.orchestration.streams import ChunkOutcome, ChunksToEmbed, ChunkStream, EmbeddedTexts, VectorStream
 from resources.orchestration.vector_plan import VectorPlan
 from resources.orchestration.work import RunWork
 from resources.postgres import batches, corpus_levels, index_builds, pages
-from resources.postgres.chunks import ChunkedVersion
+from resources.postgres.chunks import ChunkedVersion, chunk_hash
 from resources.postgres.database import Database as PipelineDatabase
 from resources.settings import PipelineSettings
 from resources.types import BatchState, ExtractedDocument
@@ -42,9 +47,17 @@ Owner = psycopg.Connection[Any]
 Cut = Callable[[str], ExtractedDocument]
 
 
-def second_vector(chunk_hash: UUID) -> npt.NDArray[np.float32]:
-    vector = vector_of(chunk_hash)[:SECOND_DIMENSION]
+def second_vector(text_hash: UUID) -> npt.NDArray[np.float32]:
+    vector = vector_of(text_hash)[:SECOND_DIMENSION]
     return vector / np.linalg.norm(vector)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filled:
+    """What a run left."""
+
+    documents_missing: int
+    is_serving: bool
 
 
 class Runs:
@@ -57,8 +70,8 @@ class Runs:
 
     def fill(
         self, owner: Owner, version: UUID, cut: Cut | None = None, *, meanwhile: Callable[[], object] | None = None
-    ) -> Reindexed | None:
-        """Do what a run of chunks, embeddings and search_index does."""
+    ) -> Filled:
+        """Do what a run of chunks, embeddings, index_comparison and search_index does, but for the comparison."""
         row = owner.execute(
             "SELECT c.partition_key FROM cixml.index_versions v JOIN cixml.corpora c ON c.id = v.corpus_id "
             "WHERE v.id = %s",
@@ -76,7 +89,12 @@ class Runs:
             self.embed(work)
             if meanwhile:
                 meanwhile()
-            return finish_build(work)
+            make_ready(work)
+            flipped = flip_build(work)
+            return Filled(
+                documents_missing=flipped.documents_missing if flipped else 0,
+                is_serving=bool(flipped and flipped.is_serving),
+            )
         finally:
             work.close()
 
@@ -228,7 +246,6 @@ def test_a_version_of_another_model_is_filled_and_serves_when_it_is_asked_to(
     version = ask(owner, corpus)
     assert due(pipeline) == [version]
     filled = runs.fill(owner, version)
-    assert filled is not None
     assert (filled.is_serving, state(owner, version), serving(owner, corpus)[1]) == (False, "ready", MODEL)
     progress = owner.execute(
         "SELECT documents_done, documents_total, chunks_done, chunks_total FROM cixml.index_versions WHERE id = %s",
@@ -240,7 +257,6 @@ def test_a_version_of_another_model_is_filled_and_serves_when_it_is_asked_to(
     activate(owner, version)
     assert due(pipeline) == [version]
     flipped = runs.fill(owner, version)
-    assert flipped is not None
     assert flipped.is_serving
     assert serving(owner, corpus) == (version, SECOND)
     assert chunk_ids(owner, corpus)[: len(before)] == before
@@ -286,7 +302,6 @@ def test_a_rebuild_with_the_same_settings_gives_equal_chunk_ids(
         return extracted("shared by all. ", f"{name} one. ", f"{name} two. ")
 
     filled = runs.fill(owner, version, cut if source != "chunks" else None)
-    assert filled is not None
     assert filled.is_serving
     assert chunk_ids(owner, corpus) == before
     assert ledger(owner) == paid, "no text was embedded again"
@@ -318,7 +333,6 @@ def test_pages_read_anew_change_texts_with_the_flip_and_back(
     other = ask(owner, corpus, source="chunks")
     version = ask(owner, corpus, model=MODEL, source="raw", activate="auto")
     filled = runs.fill(owner, version, lambda text: extracted("Read better. ", *texts_of(text)))
-    assert filled is not None
     assert filled.is_serving
     after = chunk_ids(owner, corpus)
     assert {text for _, _, text in after} >= {"Read better. "}
@@ -327,7 +341,6 @@ def test_pages_read_anew_change_texts_with_the_flip_and_back(
     assert_sound(pipeline, corpus)
     activate(owner, old)
     back = runs.fill(owner, old)
-    assert back is not None
     assert back.is_serving
     assert chunk_ids(owner, corpus) == before
     assert text_holds()
@@ -339,14 +352,12 @@ def test_what_comes_in_while_a_version_takes_over_is_in_it(
 ) -> None:
     version = ask(owner, corpus, activate="auto")
     first = runs.fill(owner, version, meanwhile=lambda: write(owner, pipeline, "late"))
-    assert first is not None
     assert (first.documents_missing, first.is_serving) == (1, False)
     assert serving(owner, corpus)[1] == MODEL
     make_job(owner, "https://example.com/held")
     assert claim_models(pipeline) == [], "nothing new is begun"
     assert due(pipeline) == [version], "another pass"
     second = runs.fill(owner, version)
-    assert second is not None
     assert second.is_serving
     assert_sound(pipeline, corpus)
     assert [claimed.model for claimed in claim_models(pipeline)] == [SECOND], "the hold is over with the flip"
@@ -361,7 +372,7 @@ def test_a_pass_waits_for_pages_that_were_begun_before_the_hold(
     version = ask(owner, corpus, activate="auto")
     with pipeline.transaction() as connection:
         index_builds.hold_claims(connection, corpus_id=corpus, seconds=60)
-    results: list[Reindexed | None] = []
+    results: list[Filled] = []
     thread = threading.Thread(target=lambda: results.append(runs.fill(owner, version)))
     thread.start()
     thread.join(timeout=0.7)
@@ -370,7 +381,6 @@ def test_a_pass_waits_for_pages_that_were_begun_before_the_hold(
     with pipeline.transaction() as connection:
         batches.finish(connection, batch_id=batch.batch_id, state=BatchState.DONE)
     thread.join(timeout=30)
-    assert results[0] is not None
     assert results[0].is_serving
     assert_sound(pipeline, corpus)
 
@@ -390,7 +400,6 @@ def test_a_run_that_was_begun_for_the_old_model_writes_nothing_after_the_flip(
     version = ask(owner, corpus, activate="auto")
     flipped = other.fill(owner, version)
     other.parts.database.close()
-    assert flipped is not None
     assert flipped.is_serving
     with pytest.raises(LeaseLostError):
         runs.embed(work)
@@ -417,7 +426,7 @@ def test_a_killed_fill_goes_on_where_it_was(owner: Owner, pipeline: PipelineData
     work.close()
     assert due(pipeline) == [version]
     before = ledger(owner)
-    assert runs.fill(owner, version) is not None
+    runs.fill(owner, version)
     assert ledger(owner) - before == 3, "of seven texts four were there"
     assert state(owner, version) == "ready"
 
@@ -427,7 +436,6 @@ def test_a_large_version_gets_its_own_relation_and_graph(
 ) -> None:
     version = ask(owner, corpus, kind="hnsw", activate="auto")
     filled = runs.fill(owner, version)
-    assert filled is not None
     assert filled.is_serving
     own = relation_of(owner, version)
     assert len(hashes(owner, own, corpus)) == 7
@@ -437,7 +445,6 @@ def test_a_large_version_gets_its_own_relation_and_graph(
     rebuilt = ask(owner, corpus, kind="hnsw", activate="auto")
     paid = ledger(owner)
     again = runs.fill(owner, rebuilt)
-    assert again is not None
     assert again.is_serving
     assert ledger(owner) == paid, "vectors of the same model are copied"
 
@@ -448,13 +455,12 @@ def test_what_was_replaced_serves_again_within_its_grace_and_goes_after_it(
     old = serving(owner, corpus)[0]
     old_relation = relation_of(owner, old)
     version = ask(owner, corpus, source="text", activate="auto")
-    assert runs.fill(owner, version, same_cut) is not None
+    runs.fill(owner, version, same_cut)
     clear(owner, runs)
     assert len(hashes(owner, old_relation, corpus)) == 7, "its grace is not over"
     write_second(owner, pipeline, runs, "d")
     activate(owner, old)
     back = runs.fill(owner, old, same_cut)
-    assert back is not None
     assert back.is_serving
     assert serving(owner, corpus) == (old, MODEL)
     assert_sound(pipeline, corpus)
@@ -532,9 +538,78 @@ def test_missing_partitions_that_the_ui_materialises_become_a_version_that_can_s
     work.close()
     [made] = due(pipeline)
     assert made == version.index_version_id
-    assert runs.fill(owner, made) is not None
+    runs.fill(owner, made)
     activate(owner, made)
     flipped = runs.fill(owner, made)
-    assert flipped is not None
     assert flipped.is_serving
     assert_sound(pipeline, corpus)
+
+
+class Asked:
+    """Embeds queries that are texts of chunks: as near as can be to their chunk, or as far."""
+
+    def __init__(self, vector: Callable[[UUID], npt.NDArray[np.float32]]) -> None:
+        self._vector = vector
+
+    async def embed(self, texts: Sequence[str], *, operation: str) -> Embedded:
+        assert operation == "read"
+        return Embedded(vectors=np.stack([self._vector(chunk_hash(text)) for text in texts]), tokens=1)
+
+
+class AskedRuntime(Runtime):
+    """The serving model answers labelled queries well, the other as badly as it can."""
+
+    def embedding(self, model: Model) -> Any:
+        return Asked(vector_of if model.id == MODEL else lambda each: -second_vector(each))
+
+
+def run_of(owner: Owner, version: UUID, run_id: str = "r") -> dg.DagsterRun:
+    row = owner.execute("SELECT partition_key FROM cixml.corpora").fetchone()
+    assert row
+    return dg.DagsterRun(job_name="x", run_id=run_id, tags={tags.PARTITION: row[0], tags.INDEX_VERSION: str(version)})
+
+
+def test_a_version_that_is_worse_by_the_labels_does_not_serve_unless_it_is_forced(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    owner.execute(
+        "INSERT INTO cixml.labels SELECT %s, n, x || ' one. ', ARRAY['https://example.com/' || x, 'gone'] "
+        "FROM unnest('{a,b,c,nowhere}'::text[]) WITH ORDINALITY AS l (x, n)",
+        [corpus],
+    )
+    version = ask(owner, corpus, activate="auto")
+    work = RunWork(run_of(owner, version), runs.parts)
+    runs.embed(work)
+    ready = make_ready(work)
+    assert ready is not None
+    found = compare(ready.lease, ready.build, AskedRuntime(runs.parts.settings))
+    assert (found.queries, found.is_labelled, found.is_good) == (3, True, False)
+    assert found.serving is not None
+    assert (found.serving.ndcg_at_10, found.overlap_at_10) == (1.0, 1.0)
+    assert found.candidate.ndcg_at_10 is not None
+    assert found.candidate.ndcg_at_10 < 0.9
+    check = comparison_result(found, is_forced=False)
+    assert (check.passed, "below 1.000" in (check.description or "")) == (False, True)
+    assert comparison_result(found, is_forced=True).passed
+    assert flip_build(work) is None, "it is not asked to serve any more"
+    kept = owner.execute(
+        "SELECT state, comparison -> 'is_good', error ->> 'code' FROM cixml.index_versions WHERE id = %s", [version]
+    ).fetchone()
+    assert kept == ("ready", False, "worse_than_serving")
+    owner.execute("UPDATE cixml.index_versions SET activate_at = now(), is_forced = true WHERE id = %s", [version])
+    compare(ready.lease, ready.build, AskedRuntime(runs.parts.settings))
+    flipped = flip_build(work)
+    work.close()
+    assert flipped is not None
+    assert flipped.is_serving
+
+
+def test_without_labels_nothing_is_judged(owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs) -> None:
+    work = RunWork(run_of(owner, ask(owner, corpus)), runs.parts)
+    runs.embed(work)
+    ready = make_ready(work)
+    assert ready is not None
+    found = compare(ready.lease, ready.build, AskedRuntime(runs.parts.settings))
+    work.close()
+    assert (found.queries, found.is_labelled, found.is_good) == (9, False, True)
+    assert found.candidate.ndcg_at_10 is None

@@ -48,6 +48,7 @@ async def alices_corpus(api: Api, database: Database) -> str:  # noqa: F811
                 "INSERT INTO cixml.receipts (caller_id, corpus_id, corpus, kind) VALUES (%s, %s, 'docs', 'documents')",
                 [alice, corpus[0]],
             )
+            login.execute("INSERT INTO cixml.labels VALUES (%s, 0, 'q', '{u}')", [corpus[0]])
             login.execute(
                 "INSERT INTO cixml.audit VALUES (uuidv7(), now(), %s, '::1', 'GET', '/v1/jobs', '{}', 200, 'r', 't')",
                 [alice],

@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 
-from tests.fakes.embedding_server import EmbeddingServer
 from tests.fakes.web_server import Page, WebServer
 from tests.models import SECOND
 from tests.pipeline.dagster_api import DagsterApi
@@ -47,7 +46,7 @@ class Searches:
 
 
 def test_an_index_is_built_anew_with_the_network_off_flipped_and_taken_back(
-    stack: Stack, dagster_api: DagsterApi, embedding_server: EmbeddingServer
+    stack: Stack, dagster_api: DagsterApi
 ) -> None:
     key = stack.new_key()
     with (
@@ -83,7 +82,9 @@ def test_an_index_is_built_anew_with_the_network_off_flipped_and_taken_back(
         with WebServer(pages) as site:
             job = ended(client, client.submit(NAME, [f"{site.url}/{n}" for n in range(2)])["id"])
             assert job["status"] == "succeeded"
-        before, embedded = chunks(), embedding_server.stats.texts
+        before = chunks()
+        labels = {"labels": [{"query": "yak", "relevant": [f"{site.url}/0"]}]}
+        assert http.put(f"/v1/corpora/{NAME}/labels", json=labels).status_code == 200
         raw, text = ask(**{"from": "raw"}, activate="auto"), ask(**{"from": "text"})  # the site is gone
         made = ask(model=SECOND)
         for path, chunk_source in ((raw, "raw"), (text, "text")):
@@ -94,7 +95,9 @@ def test_an_index_is_built_anew_with_the_network_off_flipped_and_taken_back(
             assert chunks() == before, chunk_source
         ready = reach(made, "ready")
         assert ready["progress"]["chunks"] == {"done": len(before), "total": len(before)}
-        assert embedding_server.stats.texts - embedded == len(before), "by the second model alone"
+        report = ready["comparison"]
+        assert (report["queries"], report["is_labelled"], report["is_good"]) == (1, True, True)
+        assert report["serving"]["model"] == MODEL
         with Searches(http) as searches:
             assert http.post(f"{made}/activate").status_code == 202
             reach(made, "serving")
@@ -108,4 +111,5 @@ def test_an_index_is_built_anew_with_the_network_off_flipped_and_taken_back(
     runs = [run for run in dagster_api.runs(corpus_prefix=f"{NAME}-") if "cixml/index_version" in run["tags"]]
     assert {(run["status"], run["tags"]["cixml/queue"]) for run in runs} == {("SUCCESS", "backfill")}
     [partition] = {run["partition"] for run in runs}
+    assert partition in dagster_api.materialized_partitions("index_comparison")
     assert partition in dagster_api.materialized_partitions("embeddings", "second_model")

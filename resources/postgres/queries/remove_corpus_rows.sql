@@ -7,6 +7,8 @@ WITH stale AS (
     DELETE FROM cixml.lexeme_counts WHERE corpus_id = %(corpus_id)s
 ), spoken AS (
     DELETE FROM cixml.corpus_languages WHERE corpus_id = %(corpus_id)s
+), labelled AS (
+    DELETE FROM cixml.labels WHERE corpus_id = %(corpus_id)s
 ), left_over AS (
     DELETE FROM cixml.leases WHERE corpus_id = %(corpus_id)s
 ), given AS (

@@ -8,7 +8,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from cixml_assets.corpus import RefreshConfig, chunks, corpora, embeddings_of, raw_pages, search_index_after
+from cixml_assets.corpus import (
+    RefreshConfig,
+    chunks,
+    corpora,
+    embeddings_of,
+    index_comparison_after,
+    raw_pages,
+    search_index_after,
+)
 from cixml_assets.extracting import ExtractorResource
 from resources.embedding.registry import Model, load_registry
 from resources.orchestration.embedding import EmbeddingResource
@@ -105,7 +113,13 @@ def test_a_partition_flows_from_pages_to_vectors_through_any_io_manager(model: M
 
 
 def test_all_assets_share_the_corpus_partitions(model: Model) -> None:
-    for asset in (raw_pages, chunks, embeddings_of(model), search_index_after([model])):
+    for asset in (
+        raw_pages,
+        chunks,
+        embeddings_of(model),
+        index_comparison_after([model]),
+        search_index_after([model]),
+    ):
         assert asset.partitions_def == corpora
 
 

@@ -1,0 +1,1 @@
+DELETE FROM cixml.labels WHERE corpus_id = %(corpus_id)s
