@@ -9,12 +9,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import alone, bulk, connections, fairness, memory, one_page, search, tiny_jobs
+from benchmarks import alone, bulk, connections, fairness, memory, one_page, reembed, search, tiny_jobs
 from benchmarks.comparison import compare, table
 from benchmarks.errors import NOT_MEASURED, BenchmarkError
 from benchmarks.pages import Selection, select
 from benchmarks.processes import MemoryPeaks
-from benchmarks.product import MODEL, MODELS_FILE, Product, keep_logs, prepare
+from benchmarks.product import ANOTHER_MODEL, MODEL, MODELS_FILE, Product, keep_logs, prepare
 from benchmarks.product import running as product_running
 from benchmarks.servers import Gpu, Server, Site, embedding_server, page_server
 from benchmarks.system import Json, Outcome, System
@@ -24,8 +24,8 @@ from cixml.embedded.state import Home
 from resources.embedding.registry import Model, load_registry
 from resources.settings import PipelineSettings, Settings
 
-FIGURES = ("one_page", "bulk", "memory", "search", "again", "connections", "tiny_jobs", "fairness")
-_OF_BULK = frozenset({"bulk", "memory", "search", "again"})  # these need the bulk corpus
+FIGURES = ("one_page", "bulk", "memory", "search", "again", "reembed", "connections", "tiny_jobs", "fairness")
+_OF_BULK = frozenset({"bulk", "memory", "search", "again", "reembed"})  # these need the bulk corpus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ def measure_all(options: Options, result: Json) -> None:
     result["pages"] = pages.facts()
     with ExitStack() as servers:
         site = servers.enter_context(page_server(options.pages, options.hosts, keep=options.keep))
-        gpu = servers.enter_context(embedding_server(model, options.gpu, keep=options.keep))
+        gpu = servers.enter_context(embedding_server(model, options.gpu, keep=options.keep, also=ANOTHER_MODEL))
         home = prepare(site, gpu, host_concurrency=options.host_concurrency)
         result["settings"] = _settings(Settings.load(), model, options)
         bench = Bench(options=options, model=model, pages=pages, site=site, gpu=gpu, result=result)
@@ -153,6 +153,11 @@ def _measure_bulk(bench: Bench, system: System, roots: Mapping[str, int], home: 
         if "again" in options.only:
             with _problems(bench, home, f"{system.name}: again"):
                 _again(bench, system, first, result)
+        if "reembed" in options.only and isinstance(system, Product):
+            with _problems(bench, home, "reembed"):
+                result["reembed"] = reembed.measure(
+                    system, bench.site, bench.gpu, options.gpu, timeout=options.timeout_seconds
+                )
         if "memory" in options.only:
             with _problems(bench, home, f"{system.name}: memory"):
                 result["memory"] = memory.report(peaks)

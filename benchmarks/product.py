@@ -29,6 +29,7 @@ from resources.settings import Settings
 
 MODELS_FILE = Path(__file__).parent / "models.toml"
 MODEL = "mock-1024"
+ANOTHER_MODEL = "mock-another"
 # Anything a developer may have exported that would change what is measured.
 _FOREIGN = ("DATABASE_URL", "REDIS_URL", "EMBEDDING_API_BASE_URL", "EMBEDDING_API_KEY", "EMBEDDING_MODEL")
 

@@ -50,6 +50,14 @@ SELECT (SELECT v.kind FROM cixml.index_versions v WHERE v.corpus_id = j.corpus_i
 FROM cixml.jobs j WHERE j.id = %s
 """
 
+_REFILL = """
+SELECT v.created_at, v.state_changed_at AS served_at, min(b.started_at) AS begun_at, count(b.id)::int AS runs
+FROM cixml.index_versions v
+JOIN cixml.batches b ON b.corpus_id = v.corpus_id AND b.kind = 'backfill' AND b.created_at >= v.created_at
+WHERE v.id = %s AND v.state = 'serving'
+GROUP BY v.id
+"""
+
 _RUN_EVENTS = """
 SELECT e.dagster_event_type AS kind, e.step_key AS step, e.timestamp AT TIME ZONE 'UTC' AS at
 FROM event_logs e WHERE e.run_id = %s AND e.dagster_event_type = ANY (%s) ORDER BY e.id
@@ -78,6 +86,11 @@ class Rows:
     def index(self, job_id: str) -> dict[str, Any]:
         """Return the kind of index that serves the job's corpus, and whether runs or a build still change it."""
         return self._one(_INDEX, job_id)
+
+    def refill(self, version_id: str) -> dict[str, Any]:
+        """Return when an index version was asked for, its first run began, and it served; empty before it does."""
+        with self._product.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(_REFILL, [parse_public_id(Prefix.VERSION, version_id)]).fetchone() or {}
 
     def failures(self, job_ids: Sequence[str]) -> dict[str, int]:
         """Return how many items of these jobs failed, by code."""

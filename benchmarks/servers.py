@@ -73,10 +73,11 @@ def page_server(folder: Path, hosts: int, *, keep: bool) -> Iterator[Site]:
 
 
 @contextmanager
-def embedding_server(model: Model, gpu: Gpu, *, keep: bool) -> Iterator[Server]:
-    """Run the mock of the tests with the model's dimension, tokenizer and window."""
+def embedding_server(model: Model, gpu: Gpu, *, keep: bool, also: str | None = None) -> Iterator[Server]:
+    """Run the mock of the tests with the model's dimension, tokenizer and window; `also` is a model that is like it."""
     arguments = [
         *("--model", model.id, "--dimension", str(model.dimension), "--max-tokens", str(model.max_tokens)),
+        *(("--model", also) if also else ()),
         *("--tokenizer", str(model.tokenizer_path)),
         *("--tokens-per-second", str(gpu.tokens_per_second), "--latency-ms", str(gpu.latency_ms)),
     ]
