@@ -20,6 +20,7 @@ from markdown_it import MarkdownIt
 from cixml_assets.data_formats import read_json, read_xml
 from cixml_assets.dates import published_at, read_date
 from cixml_assets.decoding import decode
+from cixml_assets.html_tree import parse_html, refuse_attribute_bomb
 from cixml_assets.pdf import read_pdf
 from cixml_assets.structure import Block, Kind, blocks_of, fold, render
 from cixml_assets.text_layer import clean_text, clean_title
@@ -30,8 +31,6 @@ from resources.types import NO_EXCLUSIONS, Exclusions, TextLayer
 HUGE_CHARACTERS = 1_000_000  # trafilatura takes seconds above this: one 2.6 MB page took 8
 HUGE_ELEMENTS = 50_000
 MAX_ELEMENTS = 200_000  # our own walk takes about 20 us an element
-MAX_TAG_CHARACTERS = 20_000  # a longer tag is looked at more closely
-MAX_TAG_ATTRIBUTES = 2_000  # libxml2 is quadratic in them: 40,000 take 4 s, 200,000 take minutes
 LOW_COVERAGE = 0.5
 COVERAGE_OF_TECHNICAL_PAGES = 0.97  # pages with code blocks: news has none, and documentation may not lose anything
 OWN_SHARE_OF_REFERENCE = 0.2
@@ -94,8 +93,8 @@ def _read(content: str, content_type: str, exclusions: Exclusions) -> TextLayer:
 
 
 def _html(content: str, exclusions: Exclusions) -> TextLayer:
-    _refuse_attribute_bomb(content)
-    tree = _parse(content)
+    refuse_attribute_bomb(content)
+    tree = parse_html(content)
     date = published_at(tree)
     elements = sum(1 for _ in tree.iter())
     if elements > MAX_ELEMENTS:
@@ -201,7 +200,7 @@ def _article(content: str, page: Sequence[Block], code: Mapping[str, str], *, re
     headings in some boxes.
     """
     document = trafilatura.bare_extraction(
-        _parse(content, lxml_html.HTMLParser),
+        parse_html(content, lxml_html.HTMLParser),
         fast=True,
         favor_recall=recall,
         include_comments=False,
@@ -274,48 +273,39 @@ def _is_link_item(block: Block) -> bool:
     return block.kind == Kind.ITEM and block.link_share > 0.8
 
 
-def _parse(content: str, parser_type: type[etree.HTMLParser] = etree.HTMLParser) -> etree._Element:
-    """Parse a page. Elements of lxml.html, which trafilatura needs, make our own walk slower by half."""
-    parser = parser_type(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True)
-    try:
-        tree = etree.fromstring(content.encode("utf-8", "replace"), parser=parser)
-    except etree.ParserError as error:
-        raise ChunkingError("empty_text", "the page holds no text") from error
-    except etree.XMLSyntaxError as error:
-        raise ChunkingError("extraction_failed", "the page is not readable as HTML") from error
-    if tree is None:
-        raise ChunkingError("empty_text", "the page holds no text")
-    return tree
-
-
-def _refuse_attribute_bomb(content: str) -> None:
-    for piece in content.split(">"):
-        if len(piece) > MAX_TAG_CHARACTERS and "<" in piece:
-            tag = re.sub(
-                r"\"[^\"]*\"|'[^']*'", "", piece[piece.index("<") :]
-            )  # a long value (an inline image) is no bomb
-            if len(tag) > MAX_TAG_CHARACTERS and len(re.findall(r"[\s/=]+", tag)) > MAX_TAG_ATTRIBUTES:
-                raise ChunkingError("extraction_failed", "a tag of the page has too many attributes")
-
-
 def _title(tree: etree._Element, page: Sequence[Block], *, title: str = "") -> str | None:
-    """Return <h1> when <title> repeats it, else <title>, else `title` or the first heading."""
-    named = fold(str(tree.xpath("string(//title[1])")))
+    """Return the <h1> or the social title that <title> repeats with the site's name, else <title>, else a heading.
+
+    `title` is what else is known of it.
+    """
+    named = fold(str(tree.xpath("string((//title[not(ancestor::svg)])[1])")))
+    social = fold(str(tree.xpath("string(//meta[@property='og:title']/@content)")))
     headings = [block for block in page if block.kind == Kind.HEADING]
-    first = next((block.text for block in headings if block.level == 1), None)
-    if first and (not named or fold(first).casefold() in named.casefold()):
-        named = first
+    firsts = sorted((block for block in headings if block.level == 1), key=lambda block: not block.is_own)
     if not named:
-        named = title or (headings[0].text if headings else "")
-    return clean_title(named)
+        found = [fold(block.text) for block in firsts] or [title, social, *(block.text for block in headings)]
+        return clean_title(next(filter(None, found), ""))
+    repeated = [text for block in firsts if (text := fold(block.text)) and text.casefold() in named.casefold()]
+    if repeated:
+        return clean_title(max(repeated, key=lambda text: named.casefold().startswith(text.casefold())))
+    return clean_title(social if social and social.casefold() in named.casefold() else named)
+
+
+_LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(?![A-Za-z])")
+_LANGUAGES = (
+    "//body/@lang",
+    "//meta[translate(@http-equiv,'CONTELAGU','contelagu')='content-language']/@content",
+    "//meta[@property='og:locale']/@content",
+)
 
 
 def _language(tree: etree._Element) -> str | None:
-    """Return the primary subtag of <html lang>, as `de`."""
+    """Return the primary subtag of <html lang>, as `de`, else what the page says elsewhere."""
     root = tree if tree.tag == "html" else tree.getroottree().getroot()
     value = root.get("lang") or root.get("xml:lang") or root.get("{http://www.w3.org/XML/1998/namespace}lang") or ""
-    match = re.match(r"[A-Za-z]{2,3}(?![A-Za-z])", value.strip())
-    return match[0].lower() if match else None
+    stated = (value, *(str(tree.xpath(f"string({path})")) for path in _LANGUAGES)) if not value else (value,)
+    found = next(filter(None, (_LANGUAGE_TAG.match(each.strip()) for each in stated)), None)
+    return found[0].lower() if found else None
 
 
 def _markdown(content: str) -> TextLayer:
@@ -324,7 +314,7 @@ def _markdown(content: str) -> TextLayer:
     front_matter = _FRONT_MATTER.match(source)
     facts = dict(_FACT.findall(front_matter[0])) if front_matter else {}
     source = source[front_matter.end() :] if front_matter else source
-    tree = _parse(MarkdownIt("commonmark", {"maxNesting": MAX_MARKDOWN_NESTING}).enable("table").render(source))
+    tree = parse_html(MarkdownIt("commonmark", {"maxNesting": MAX_MARKDOWN_NESTING}).enable("table").render(source))
     page = blocks_of(tree)
     text = clean_text(render(page))
     return TextLayer(
@@ -346,8 +336,8 @@ def _plain(content: str) -> TextLayer:
 
 def _blocks_of_html(piece: str) -> str:
     """Return the text of HTML that stands in a feed. It may be anything: what is no HTML has no text."""
-    _refuse_attribute_bomb(piece)
+    refuse_attribute_bomb(piece)
     try:
-        return clean_text(render(blocks_of(_parse(piece))))
+        return clean_text(render(blocks_of(parse_html(piece))))
     except ChunkingError:
         return ""

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-from resources.errors import ChunkingError, InvalidUrlError
+from cixml_assets.html_tree import parse_html
+from resources.errors import InvalidUrlError
 from resources.types import PageLinks
 from resources.web.urls import parse_url
 
@@ -17,7 +18,7 @@ _SPACE = " \t\n\f\r"
 
 def read_links(content: str, url: str) -> PageLinks:
     """Return the links of a decoded page at `url`, each once. Raises ChunkingError for what is no HTML."""
-    tree = _parse(content)
+    tree = parse_html(content)
     base = _base(tree, url)
     canonical = next((_resolved(element, base) for element in tree.iter("link") if "canonical" in _rels(element)), None)
     pages: dict[str, None] = {}
@@ -26,17 +27,6 @@ def read_links(content: str, url: str) -> PageLinks:
         if len(pages) == MAX_LINKS:
             break
     return PageLinks(pages=list(pages), canonical=canonical)
-
-
-def _parse(content: str) -> etree._Element:
-    parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True)
-    try:
-        tree = etree.fromstring(content.encode("utf-8", "replace"), parser=parser)
-    except (etree.ParserError, etree.XMLSyntaxError) as error:
-        raise ChunkingError("extraction_failed", "the page is not readable as HTML") from error
-    if tree is None:
-        raise ChunkingError("empty_text", "the page holds no text")
-    return tree
 
 
 def _base(tree: etree._Element, url: str) -> str:
@@ -48,7 +38,7 @@ def _base(tree: etree._Element, url: str) -> str:
 
 
 def _links(tree: etree._Element, base: str) -> Iterator[str]:
-    for element in tree.iter("a", "area"):
+    for element in tree.iter("a", "area", "frame"):
         if "nofollow" not in _rels(element) and (link := _resolved(element, base)) is not None:
             yield link
 
@@ -59,7 +49,7 @@ def _rels(element: etree._Element) -> list[str]:
 
 def _resolved(element: etree._Element, base: str) -> str | None:
     """Return the absolute URL without fragment of an element's href; None: it is not to be fetched."""
-    href = element.get("href", "").strip(_SPACE)
+    href = element.get("src" if element.tag == "frame" else "href", "").strip(_SPACE)
     if not href or href.startswith("#"):
         return None
     try:

@@ -72,6 +72,9 @@ _ADMONITION = re.compile(
 )
 _NOTE_ROLES = frozenset({"note", "doc-footnote", "doc-endnote", "doc-endnotes", "doc-tip", "doc-notice"})
 _LINK_TO_ITSELF = re.compile(r"\b(?:headerlink|viewcode link|anchor link|heading anchor|permalink)\b")
+_NEVER_SHOWN = re.compile(r"visibility:hidden|opacity:0(?![.\d])|font-size:0(?![.\d])|(?:left|top|text-indent):-\d{3,}")
+_FOR_SCREEN_READERS = re.compile(r"\b(?:sr only|visually hidden|visuallyhidden|screen reader text|element invisible)\b")
+_LINE_OF_CODE = re.compile(r"\b(?:line|token line|code line|view line)\b")
 _WORD_BORDERS = re.compile(r"[_\-]+|(?<=[a-z])(?=[A-Z])")
 _PERMALINK = " \xb6#\U0001f517\uf0c1"  # the links that documentation tools put behind headings
 _BREAK = "\ue000"  # stands for <br> while white space is folded: a private-use character
@@ -82,6 +85,7 @@ MAX_DEPTH = 180  # four Python frames each; what lies deeper is read as plain te
 def blocks_of(root: etree._Element) -> list[Block]:
     """Return the blocks of a tree in reading order."""
     _empty_links_to_themselves(root)
+    _empty_hidden_words(root)
     walker = _Walker(_containers(root))
     walker.visit(root, 0)
     walker.flush()
@@ -94,6 +98,13 @@ def _empty_links_to_themselves(root: etree._Element) -> None:
         name = link.get("class")
         if name and _is_named(str(name[:MAX_NAME_CHARACTERS]), _LINK_TO_ITSELF):
             link.clear(keep_tail=True)  # type: ignore[call-arg]  # the stubs are older
+
+
+def _empty_hidden_words(root: etree._Element) -> None:
+    """Take the text of what is not seen within a line: the walk looks at blocks alone."""
+    for element in root.iter("span", "small", "i", "em", "b", "strong", "font"):
+        if element.attrib and _is_invisible(str(element.tag), element):
+            element.clear(keep_tail=True)  # type: ignore[call-arg]  # the stubs are older
 
 
 def _containers(root: etree._Element) -> set[etree._Element]:
@@ -230,6 +241,7 @@ class _Walker:
         self.flush()
         for lb in element.iter("br", "lb"):
             lb.tail = f"\n{lb.tail or ''}"
+        _end_lines(element)
         lines = (line.rstrip() for line in _text_of(element).splitlines())
         self._add(Kind.CODE, "\n".join(lines).strip("\n"), 0)
 
@@ -250,6 +262,24 @@ class _Walker:
         self.flush()
         cells = [fold(_text_of(cell)) for cell in element if cell.tag in _CELLS]
         self._add(Kind.ROW, " | ".join(cell for cell in cells if cell), _link_characters(element))
+
+
+def _end_lines(code: etree._Element) -> None:
+    """End the lines of code that are elements of their own without a line break, and nothing stands beside them."""
+    for parent in [code, *code.iterdescendants()]:
+        lines = list(parent)
+        is_lines_alone = len(lines) > 1 and not (parent.text or "").strip() and all(map(_is_line, lines))
+        if is_lines_alone and "\n" not in _text_of(parent).strip("\n"):
+            for line in lines:
+                line.tail = "\n"
+
+
+def _is_line(element: etree._Element) -> bool:
+    if (element.tail or "").strip():
+        return False
+    if element.tag in ("div", "p", "li"):
+        return True
+    return "display:block" in str(element.get("style") or "").replace(" ", "") or _has_name(element, _LINE_OF_CODE)
 
 
 def _text_of(element: etree._Element) -> str:
@@ -274,8 +304,15 @@ def _is_invisible(tag: str, element: etree._Element) -> bool:
         return False
     if "hidden" in attributes or attributes.get("aria-hidden") == "true":
         return True
+    if _has_name(element, _FOR_SCREEN_READERS):
+        return True
     style = attributes.get("style")
-    if style is None or "display:none" not in str(style).replace(" ", "").lower():
+    if style is None:
+        return False
+    style = "".join(str(style).split()).lower()
+    if _NEVER_SHOWN.search(style):
+        return True
+    if "display:none" not in style:
         return False
     return next(element.iterdescendants("p", "pre", "table", "li"), None) is None  # else a box that a click unfolds
 

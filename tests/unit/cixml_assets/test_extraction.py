@@ -171,6 +171,11 @@ def test_documentation_page_keeps_its_own_paragraphs(name: str, charset: str | N
     [
         ("<title>Pump - Docs</title>", "<h1>Pump</h1>", "Pump"),
         ("<title>Pump</title>", "<h1>Welcome</h1>", "Pump"),
+        ("<title>Pump - Docs</title>", "<h1>Docs</h1><h1>Pump</h1>", "Pump"),
+        ("<title>Pump - Docs</title>", "<nav><h1>Pump</h1></nav><h1>Docs</h1>", "Pump"),
+        ('<title>Docs: Pump</title><meta property="og:title" content="Pump">', "", "Pump"),
+        ('<meta property="og:title" content="Pump">', "<h2>Use</h2>", "Pump"),
+        ("", "<svg><title>Icon</title></svg><h1>A</h1>", "A"),
         ("", "<h1>A</h1>", "A"),
         ("", "<h3>B</h3>", "B"),
         ("", "", None),
@@ -178,6 +183,73 @@ def test_documentation_page_keeps_its_own_paragraphs(name: str, charset: str | N
 )
 def test_title_is_the_heading_that_the_title_repeats(head: str, body: str, title: str | None) -> None:
     assert extract(page(f"{body}<p>{PARAGRAPH}</p>", head)).title == title
+
+
+@pytest.mark.parametrize("tag", ["font", "b", "span", "div", "center", "table", "h2", "my-box", "blockquote", "ul"])
+def test_what_stands_below_very_many_open_elements_is_not_lost(tag: str) -> None:
+    open_elements = "".join(f"<{tag}>step {number} " for number in range(3000))
+    text = extract(page(f"<h1>Pump</h1><p>{PARAGRAPH}</p>{open_elements}<p>The end of it.</p>")).text
+    assert text.startswith("# Pump" if tag != "h2" else "Pump")
+    assert "step 0" in text
+    assert "step 2999" in text
+    assert text.endswith("The end of it.")
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "<p style='display: none'>x</p>",
+        "<p style='VISIBILITY : hidden'>x</p>",
+        "<div style='font-size:0'>x</div>",
+        "<div style='opacity:0;top:1px'>x</div>",
+        "<div style='position:absolute; left:-9999px'>x</div>",
+        "<span class='sr-only'>x</span>",
+        "<p>before<span class='visually-hidden'>x</span></p>",
+        "<p>before <span style='display:none'>x</span>after</p>",
+        "<template><p>x</p></template>",
+        "<p aria-hidden='true'>x</p>",
+    ],
+)
+def test_text_that_nobody_sees_is_left_out(hidden: str) -> None:
+    text = extract(page(f"<p>{PARAGRAPH}</p>{hidden.replace('x', 'nobody sees this')}")).text
+    assert "nobody" not in text
+
+
+def test_text_that_is_only_faint_or_small_is_kept() -> None:
+    boxes = "<p style='opacity:0.5'>faint</p><p style='font-size:0.8em'>small</p><p style='left:-3px'>moved</p>"
+    assert extract(page(boxes)).text == "faint\n\nsmall\n\nmoved"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "<div class='line'>if full:</div><div class='line'>    stop()</div>",
+        "<code><span style='display: block'>if full:</span><span style='display: block'>    stop()</span></code>",
+        "<code><span class='token-line'>if <b>full</b>:</span><span class='token-line'>    stop()</span></code>",
+        "<span class='line'>if full:</span>\n<span class='line'>    stop()</span>",
+        "<span class='line'>if full:</span><br><span class='line'>    stop()</span>",
+        "<span class='line'>if full:<br></span><span class='line'>    stop()<br></span>",
+        "<div>if full:\n</div><div>    stop()\n</div>",
+    ],
+)
+def test_lines_of_code_that_are_elements_stay_lines(code: str) -> None:
+    assert extract(page(f"<p>{PARAGRAPH}</p><pre>{code}</pre>")).text.endswith("\n\nif full:\n    stop()")
+
+
+def test_nul_is_no_letter_of_a_page() -> None:
+    assert extract(page(PARAGRAPH.replace("water", "wa\0ter"))).text == PARAGRAPH.strip()
+
+
+def test_language_is_taken_from_elsewhere_where_the_page_element_has_none() -> None:
+    for head, attributes, language in (
+        ("<meta http-equiv='Content-Language' content='fr-CA'>", "", "fr"),
+        ("<meta property='og:locale' content='de_AT'>", "", "de"),
+        ("<meta property='og:locale' content='en_US'>", "lang='ja'", "ja"),
+    ):
+        assert (
+            extract(f"<html><head>{head}</head><body {attributes}><p>{PARAGRAPH}</p></body></html>").language
+            == language
+        )
 
 
 @pytest.mark.parametrize(

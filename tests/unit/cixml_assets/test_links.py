@@ -31,3 +31,13 @@ def test_links_are_bounded_in_number_and_length() -> None:
     page = "".join(f'<a href="/{n}">x</a>' for n in range(MAX_LINKS + 10)) + f'<a href="/{"x" * 3000}">x</a>'
     assert len(read_links(page, URL).pages) == MAX_LINKS
     assert read_links(f'<a href="/{"x" * 3000}">x</a>', URL).pages == []
+
+
+def test_frames_are_links_and_depth_hides_none() -> None:
+    content = "<frameset><frame src='menu.html'><frame src='/main.html'></frameset>"
+    assert read_links(content, "http://a.example/b/").pages == [
+        "http://a.example/b/menu.html",
+        "http://a.example/main.html",
+    ]
+    deep = "<div>" * 3000 + "<a href='/last'>last</a>"
+    assert read_links(deep, "http://a.example/").pages == ["http://a.example/last"]
