@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import compress
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 
 from resources import retrieval_quality as quality
+from resources.embedding.client import EmbeddingClient
 from resources.errors import EmbeddingRejectedError, EmbeddingUnavailableError
 from resources.identifiers import Prefix, public_id
 from resources.orchestration import progress
+from resources.orchestration.build_errors import told
 from resources.orchestration.lease import Lease
 from resources.orchestration.runtime import Runtime
 from resources.postgres import comparisons
@@ -28,7 +31,7 @@ from resources.settings import SearchSettings
 
 WORSE = "worse_than_serving"
 QUERIES_AT_ONCE = 32
-Vectors = npt.NDArray[np.float32]
+Vector = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +91,9 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ranking:
-    documents: list[list[UUID]]
+    """The documents of each query, None for one that the model can't take."""
+
+    documents: list[list[UUID] | None]
     seconds: list[float]
 
 
@@ -97,10 +102,11 @@ def compare(lease: Lease, build: IndexVersion, parts: Runtime) -> Comparison:
     serving, corpus_id = lease.batch.serving, lease.batch.corpus_id
     with lease.reading() as connection:
         asked = comparisons.questions(connection, corpus_id=corpus_id, index=serving)
-    mine = _rank(lease, build, asked, parts)
+    with told(lease, build):
+        mine = _rank(lease, build, asked, parts)
     try:
         other = _rank(lease, serving, asked, parts) if serving.is_enabled else None
-    except (EmbeddingUnavailableError, EmbeddingRejectedError):
+    except EmbeddingUnavailableError:
         other = None  # a model that is gone is a reason to change it
     found = _judge(build, serving, asked, mine, other, parts.settings.search)
     error = {"code": WORSE, "retryable": False, "detail": "; ".join(found.troubles)}
@@ -117,13 +123,16 @@ def compare(lease: Lease, build: IndexVersion, parts: Runtime) -> Comparison:
 
 def _rank(lease: Lease, index: IndexVersion, asked: Sequence[LabelledQuery], parts: Runtime) -> _Ranking:
     client = parts.embedding(parts.registry.get(index.model))
-    documents: list[list[UUID]] = []
+    documents: list[list[UUID] | None] = []
     seconds: list[float] = []
     for start in range(0, len(asked), QUERIES_AT_ONCE):
         texts = [each.query for each in asked[start : start + QUERIES_AT_ONCE]]
-        vectors: Vectors = parts.loop.run(client.embed(texts, operation="read")).vectors
+        vectors = _vectors(parts, client, texts)
         with lease.reading() as connection:
             for vector in vectors:
+                if vector is None:
+                    documents.append(None)
+                    continue
                 began = time.perf_counter()
                 documents.append(
                     comparisons.nearest_documents(
@@ -135,6 +144,16 @@ def _rank(lease: Lease, index: IndexVersion, asked: Sequence[LabelledQuery], par
     return _Ranking(documents=documents, seconds=seconds)
 
 
+def _vectors(parts: Runtime, client: EmbeddingClient, texts: Sequence[str]) -> list[Vector | None]:
+    """Return the vector of each query; None for those that the model can't take, which are asked alone then."""
+    try:
+        return list(parts.loop.run(client.embed(texts, operation="read")).vectors)
+    except EmbeddingRejectedError:
+        if len(texts) == 1:
+            return [None]
+    return [vector for text in texts for vector in _vectors(parts, client, [text])]
+
+
 def _judge(
     build: IndexVersion,
     serving: IndexVersion,
@@ -143,9 +162,17 @@ def _judge(
     other: _Ranking | None,
     settings: SearchSettings,
 ) -> Comparison:
+    if other is not None:  # the same questions for both
+        both = [a is not None and b is not None for a, b in zip(mine.documents, other.documents, strict=True)]
+        asked = list(compress(asked, both))
+        mine, other = (replace(each, documents=list(compress(each.documents, both))) for each in (mine, other))
     candidate = _measures(build, asked, mine)
     before = _measures(serving, asked, other) if other else None
-    overlaps = [quality.overlap(*pair) for pair in zip(mine.documents, other.documents, strict=True)] if other else []
+    overlaps = (
+        [quality.overlap(a or [], b or []) for a, b in zip(mine.documents, other.documents, strict=True)]
+        if other
+        else []
+    )
     return Comparison(
         serving_id=serving.index_version_id,
         queries=len(asked),
@@ -159,7 +186,9 @@ def _judge(
 
 def _measures(index: IndexVersion, asked: Sequence[LabelledQuery], ranking: _Ranking) -> Measures:
     judged = [
-        (documents, each.relevant) for documents, each in zip(ranking.documents, asked, strict=True) if each.relevant
+        (documents, each.relevant)
+        for documents, each in zip(ranking.documents, asked, strict=True)
+        if each.relevant and documents is not None
     ]
     return Measures(
         model=index.model,

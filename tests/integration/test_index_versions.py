@@ -32,7 +32,7 @@ from resources.orchestration.runtime import Runtime
 from resources.orchestration.streams import ChunkOutcome, ChunksToEmbed, ChunkStream, EmbeddedTexts, VectorStream
 from resources.orchestration.vector_plan import VectorPlan
 from resources.orchestration.work import RunWork
-from resources.postgres import batches, corpus_levels, index_builds, pages
+from resources.postgres import batches, corpus_levels, deletions, index_builds, pages
 from resources.postgres.chunks import ChunkedVersion, chunk_hash
 from resources.postgres.database import Database as PipelineDatabase
 from resources.settings import PipelineSettings
@@ -553,6 +553,8 @@ class Asked:
 
     async def embed(self, texts: Sequence[str], *, operation: str) -> Embedded:
         assert operation == "read"
+        if any("too long" in text for text in texts):
+            raise EmbeddingRejectedError("context_too_long", "300 tokens, the model takes 256")
         return Embedded(vectors=np.stack([self._vector(chunk_hash(text)) for text in texts]), tokens=1)
 
 
@@ -573,8 +575,8 @@ def test_a_version_that_is_worse_by_the_labels_does_not_serve_unless_it_is_force
     owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
 ) -> None:
     owner.execute(
-        "INSERT INTO cixml.labels SELECT %s, n, x || ' one. ', ARRAY['https://example.com/' || x, 'gone'] "
-        "FROM unnest('{a,b,c,nowhere}'::text[]) WITH ORDINALITY AS l (x, n)",
+        "INSERT INTO cixml.labels SELECT %s, n, x || ' one. ', ARRAY['https://example.com/' || left(x, 1), 'gone'] "
+        "FROM unnest('{a,b,c,nowhere,a too long}'::text[]) WITH ORDINALITY AS l (x, n)",
         [corpus],
     )
     version = ask(owner, corpus, activate="auto")
@@ -583,7 +585,7 @@ def test_a_version_that_is_worse_by_the_labels_does_not_serve_unless_it_is_force
     ready = make_ready(work)
     assert ready is not None
     found = compare(ready.lease, ready.build, AskedRuntime(runs.parts.settings))
-    assert (found.queries, found.is_labelled, found.is_good) == (3, True, False)
+    assert (found.queries, found.is_labelled, found.is_good) == (3, True, False), "one is too long, one is of no page"
     assert found.serving is not None
     assert (found.serving.ndcg_at_10, found.overlap_at_10) == (1.0, 1.0)
     assert found.candidate.ndcg_at_10 is not None
@@ -602,6 +604,50 @@ def test_a_version_that_is_worse_by_the_labels_does_not_serve_unless_it_is_force
     work.close()
     assert flipped is not None
     assert flipped.is_serving
+
+
+def test_what_is_deleted_meanwhile_leaves_every_version(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    version = ask(owner, corpus, kind="hnsw")
+    runs.fill(owner, version)
+    building = ask(owner, corpus, source="text")
+    work = RunWork(run_of(owner, building), runs.parts)
+    runs.cut(work, same_cut)
+    runs.embed(work)
+    work.close()
+    only_its = {chunk_hash(f"a {number}. ") for number in ("one", "two")}
+    for each in (version, building, serving(owner, corpus)[0]):
+        assert only_its <= hashes(owner, relation_of(owner, each), corpus)
+    delete_page(owner, "https://example.com/a")
+    for _ in range(20):
+        with pipeline.transaction() as connection:
+            receipt = deletions.take(connection)
+            if receipt is not None:
+                deletions.keep(connection, receipt, deletions.remove_slice(connection, receipt))
+    assert owner.execute("SELECT status FROM cixml.receipts").fetchone() == ("done",)
+    for each in (version, building, serving(owner, corpus)[0]):
+        assert not only_its & hashes(owner, relation_of(owner, each), corpus)
+    activate(owner, version)
+    runs.fill(owner, version)
+    assert serving(owner, corpus) == (version, SECOND)
+    assert_sound(pipeline, corpus)
+
+
+def delete_page(owner: Owner, url: str) -> None:
+    """Bury a document with a receipt, as the API does."""
+    owner.execute(
+        "WITH receipt AS (INSERT INTO cixml.receipts (caller_id, corpus_id, corpus, kind) "
+        "SELECT 'c_a', corpus_id, 'docs', 'document' FROM cixml.documents WHERE url = %(url)s RETURNING id), "
+        "levels AS (UPDATE cixml.corpus_levels l SET documents = documents - 1, chunks = l.chunks - s.chunk_count, "
+        "tokens = l.tokens - s.token_count, digest = l.digest - cixml.content_digest(d.url_key, v.text_sha256) "
+        "FROM cixml.documents d JOIN cixml.document_versions v ON v.id = d.live_version_id "
+        "JOIN cixml.chunk_sets s ON s.document_version_id = v.id "
+        "WHERE d.url = %(url)s AND s.chunking_fp = l.chunking_fp) "
+        "UPDATE cixml.documents d SET deleted_at = clock_timestamp(), receipt_id = r.id, live_version_id = NULL, "
+        "deleted_url_key = d.url_key, url_key = 'deleted:' || d.id FROM receipt r WHERE d.url = %(url)s",
+        {"url": url},
+    )
 
 
 def test_without_labels_nothing_is_judged(owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs) -> None:
