@@ -295,6 +295,9 @@ async def test_a_crawl_waits_for_what_the_caller_submits_meanwhile_and_counts_it
         while owner.execute(waiting).fetchone() != (1,):
             assert time.monotonic() < deadline, "the run does not wait"
             time.sleep(0.01)
+        other_locks = "SELECT pg_try_advisory_xact_lock(hashtextextended(corpus_id::text, 0)) FROM cixml.jobs"
+        assert owner.execute(other_locks).fetchone() == (True,)  # which the submission may wait for itself
+        owner.execute("SELECT FROM cixml.jobs FOR UPDATE NOWAIT")
         make_job(owner, f"{SITE}/x", f"{SITE}/y", caller=caller_id, corpus="other")
     run.join(30)
     few.database.close()
