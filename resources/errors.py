@@ -201,6 +201,12 @@ class BreakerOpenError(EmbeddingUnavailableError):
 
     code = "breaker_open"
 
+    def __init__(
+        self, message: str | None = None, *, retry_after_seconds: float = 5.0, outage_seconds: float = 0.0
+    ) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        self.outage_seconds = outage_seconds
+
 
 class EmbeddingThrottledError(EmbeddingUnavailableError):
     """The embedding server asks to slow down."""

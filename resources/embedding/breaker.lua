@@ -9,6 +9,7 @@
 -- open       no call passes until `until`.
 -- half_open  one call at a time passes: the holder of the probe. Its success counts, its failure opens again; what
 --            other calls report, begun before, says nothing about now. A probe that never reports loses its lease.
+-- `since` is when it left `closed`, however often it was half_open meanwhile: since when the dependency is away.
 local hash, failures = KEYS[1], KEYS[2]
 local decision, token, reason = ARGV[1], ARGV[2], ARGV[3]
 local failure_threshold, window, reset = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -27,9 +28,12 @@ local since, last_reason = tonumber(held[6] or '0'), held[7] or ''
 local state, allowed, wait, is_probe = before, 0, 0, 0
 
 local function open(why)
-  state, since, last_reason = 'open', now, why
+  if before == 'closed' then
+    since = now
+  end
+  state, last_reason = 'open', why
   redis.call('HSET', hash, 'state', 'open', 'until', now + reset, 'successes', 0, 'probe', '', 'probe_until', 0,
-    'since', now, 'reason', why)
+    'since', since, 'reason', why)
   redis.call('PEXPIRE', hash, keep)
   redis.call('DEL', failures)
 end
@@ -42,8 +46,8 @@ local holds_probe = before == 'half_open' and probe ~= '' and probe == token and
 
 if decision == 'allow' then
   if state == 'open' and now >= open_until then
-    state, since, probe_until = 'half_open', now, 0
-    redis.call('HSET', hash, 'state', 'half_open', 'successes', 0, 'probe', '', 'probe_until', 0, 'since', now)
+    state, probe_until = 'half_open', 0
+    redis.call('HSET', hash, 'state', 'half_open', 'successes', 0, 'probe', '', 'probe_until', 0)
   end
   if state == 'closed' then
     allowed = 1

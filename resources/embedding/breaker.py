@@ -111,6 +111,7 @@ class CircuitBreaker:
             f"({decision.reason or 'unknown'}); it is tried again by itself",
             # A waiting caller of half_open need not sit out the probe's whole lease: probes end in a moment.
             retry_after_seconds=max(0.5, min(decision.wait_seconds, self._limits.reset_seconds)),
+            outage_seconds=decision.age_seconds,
         )
 
     async def success(self, permit: Permit) -> None:

@@ -27,7 +27,9 @@ class BreakerLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What one step did. `wait_seconds`: how long until it is worth asking again, when not allowed."""
+    """What one step did. `wait_seconds`: how long until it is worth asking again, when not allowed. `age_seconds`: how
+    long it is closed, or is not.
+    """
 
     before: BreakerState
     state: BreakerState
@@ -117,8 +119,9 @@ class LocalBreaker:
         self._give_back()
 
     def _enter(self, state: BreakerState) -> None:
+        if BreakerState.CLOSED in (state, self._state):
+            self._since = self._clock()
         self._state = state
-        self._since = self._clock()
 
     def _holds_probe(self, token: str) -> bool:
         is_held = self._state is BreakerState.HALF_OPEN and self._probe == token != ""

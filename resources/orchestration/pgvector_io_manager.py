@@ -30,7 +30,8 @@ from resources.types import ItemStatus, Stage
 
 MIN_WAIT_SECONDS = 1.0
 MISCONFIGURED_WAIT_SECONDS = 60.0
-BREAKER_WAIT_SECONDS = (12.0, 25.0)
+LEAST_OUTAGE_WAIT_SECONDS = 25.0
+MOST_OUTAGE_WAIT_SECONDS = 120.0
 
 
 class PgVectorIOManager(dg.ConfigurableIOManager):
@@ -193,13 +194,15 @@ class _Writer:
 def _wait_seconds(error: EmbeddingUnavailableError) -> float:
     """Return when to try again; a server that knows neither model nor key is not asked every few seconds.
 
-    Each try of a waiting batch is a run: while the breaker is open, tries are far apart and spread, but never so far
-    that pages wait half a minute once the server is back.
+    Each try of a waiting batch is a run: while the breaker is open, tries are spread, and the farther apart the longer
+    the server is away. Once it is back pages wait no longer than a quarter of that, and two minutes at most; an hour
+    costs a batch some 50 runs.
     """
     if error.code in (MODEL_UNAVAILABLE, UNAUTHORIZED):
         return max(MISCONFIGURED_WAIT_SECONDS, error.retry_after_seconds)
     if isinstance(error, BreakerOpenError):
-        return max(error.retry_after_seconds, random.uniform(*BREAKER_WAIT_SECONDS))  # noqa: S311
+        longest = min(MOST_OUTAGE_WAIT_SECONDS, max(LEAST_OUTAGE_WAIT_SECONDS, error.outage_seconds / 4))
+        return max(error.retry_after_seconds, random.uniform(longest / 2, longest))  # noqa: S311
     return max(MIN_WAIT_SECONDS, error.retry_after_seconds)
 
 

@@ -274,6 +274,24 @@ async def test_a_failed_probe_opens_it_again(scripts: Scripts) -> None:
     assert (await breaker.state()).state is BreakerState.OPEN
 
 
+@pytest.mark.parametrize("is_shared", [True, False])
+async def test_it_tells_since_when_the_server_is_away_however_often_it_was_tried(
+    scripts: Scripts, is_shared: bool
+) -> None:
+    limits = BreakerLimits(failure_threshold=1, reset_seconds=0.05, success_threshold=1)
+    breaker = make_breaker(scripts if is_shared else None, limits)
+    await fail(breaker, 1)
+    for _ in range(3):
+        permit = await until_allowed(breaker)
+        await breaker.failure(permit, "timeout")
+    with pytest.raises(BreakerOpenError) as refused:
+        await breaker.allow()
+    assert refused.value.outage_seconds >= 0.15
+    assert (await breaker.state()).since_seconds >= 0.15
+    await breaker.success(await until_allowed(breaker))
+    assert (await breaker.state()).since_seconds < 0.15
+
+
 async def test_a_probe_that_never_answers_loses_its_turn(scripts: Scripts) -> None:
     breaker = make_breaker(scripts, BreakerLimits(failure_threshold=1, reset_seconds=0.05, probe_seconds=0.1))
     await fail(breaker, 1)
