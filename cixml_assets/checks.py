@@ -14,6 +14,7 @@ import dagster as dg
 
 from resources.orchestration.comparison import Comparison
 from resources.orchestration.serving import IndexReport
+from resources.postgres.corpus_levels import LOW_COVERAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,9 @@ class Bound:
         return self.at_least <= self.value <= self.at_most
 
 
-MIN_COVERAGE = 0.8
-"""Under it, an extractor drops paragraphs: one handbook kept 0.18 of its own while a news benchmark showed nothing."""
+MIN_COVERAGE = LOW_COVERAGE
+"""Of the mean and the median. Under it, an extractor drops paragraphs: one handbook kept 0.18 of its own
+while a news benchmark showed nothing."""
 MAX_DUPLICATE_RATIO = 0.3
 MAX_TINY_RATIO = 0.3
 MAX_NORM_ERROR = 0.01
@@ -100,6 +102,8 @@ def _healthy(report: IndexReport) -> dict[str, Bound]:
     age = findings.oldest_check_seconds + report.findings_age_seconds
     return {
         "coverage": Bound(findings.coverage, "paragraphs are dropped", at_least=MIN_COVERAGE),
+        "median_coverage": Bound(findings.median_coverage, "most pages lose paragraphs", at_least=MIN_COVERAGE),
+        "pages_of_low_coverage": Bound(findings.pages_of_low_coverage, "reported, not judged"),
         "duplicate_ratio": Bound(findings.duplicate_ratio, "chunks repeat each other", at_most=MAX_DUPLICATE_RATIO),
         "tiny_ratio": Bound(findings.tiny_ratio, "chunks have fewer than 8 tokens", at_most=MAX_TINY_RATIO),
         "oldest_check_seconds": Bound(age, "pages were not checked lately", at_most=MAX_AGE_SECONDS),

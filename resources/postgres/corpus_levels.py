@@ -15,13 +15,18 @@ from psycopg.types.json import Jsonb
 from resources.postgres.batches import IndexVersion
 from resources.postgres.queries import query, query_on
 
+LOW_COVERAGE = 0.8
 CHECK_SHARE = 0.01
 """A full check reads the whole corpus (0.2 s at 60,000 chunks): checks take at most this share of the time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What a full check found. Ratios are shares (0 to 1) of the live chunks, `coverage` of pages' own paragraphs."""
+    """What a full check found. Ratios are shares (0 to 1) of the live chunks, `coverage` of pages' own paragraphs.
+
+    Of coverage there are the mean, the median and how many pages keep less than LOW_COVERAGE of their own. The last two
+    are not in what older checks kept.
+    """
 
     chunks_without_vector: int
     levels_agree: bool
@@ -30,6 +35,8 @@ class Findings:
     norm_error: float
     coverage: float
     oldest_check_seconds: float
+    median_coverage: float = 1.0
+    pages_of_low_coverage: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +78,8 @@ def check(connection: Connection[TupleRow], *, corpus_id: UUID, index: IndexVers
     """Count the whole corpus."""
     with connection.cursor(row_factory=class_row(Findings)) as cursor:
         row = cursor.execute(
-            query_on("check_corpus", index.relation), {"corpus_id": corpus_id, "chunking_fp": index.chunking_fp}
+            query_on("check_corpus", index.relation),
+            {"corpus_id": corpus_id, "chunking_fp": index.chunking_fp, "low_coverage": LOW_COVERAGE},
         ).fetchone()
     assert row is not None
     return row

@@ -10,6 +10,8 @@ WITH live AS MATERIALIZED (
     SELECT count(*) AS documents, coalesce(sum(chunk_count), 0)::bigint AS chunks,
            coalesce(sum(token_count), 0)::bigint AS tokens,
            coalesce(sum(digest), 0) AS digest, coalesce(avg(coverage), 1)::float8 AS coverage,
+           coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY coverage), 1)::float8 AS median_coverage,
+           count(*) FILTER (WHERE coverage < %(low_coverage)s) AS pages_of_low_coverage,
            coalesce(extract(epoch FROM now() - min(checked_at)), 0)::float8 AS oldest_check_seconds
     FROM live
 ), hashes AS MATERIALIZED (
@@ -25,7 +27,7 @@ WITH live AS MATERIALIZED (
 ), norms AS (
     SELECT l2_norm(embedding) AS norm FROM {relation} WHERE corpus_id = %(corpus_id)s LIMIT 100
 )
-SELECT chunk.*, total.coverage, total.oldest_check_seconds,
+SELECT chunk.*, total.coverage, total.median_coverage, total.pages_of_low_coverage, total.oldest_check_seconds,
        coalesce((SELECT max(abs(norm - 1)) FROM norms), 0)::float8 AS norm_error,
        (coalesce(l.documents, 0), coalesce(l.chunks, 0), coalesce(l.tokens, 0), coalesce(l.digest, 0))
            = (total.documents, total.chunks, total.tokens, total.digest) AS levels_agree

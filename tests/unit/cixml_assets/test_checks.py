@@ -24,6 +24,8 @@ GOOD = IndexReport(
         tiny_ratio=0.0,
         norm_error=0.0004,
         coverage=0.97,
+        median_coverage=0.99,
+        pages_of_low_coverage=2,
         oldest_check_seconds=60.0,
     ),
     findings_age_seconds=0.0,
@@ -36,6 +38,15 @@ def results(report: IndexReport) -> dict[str, dg.AssetCheckResult]:
 
 def test_a_good_corpus_passes_both_checks() -> None:
     assert {name: result.passed for name, result in results(GOOD).items()} == {SOUND: True, HEALTHY: True}
+    metadata = {name: value.value for name, value in results(GOOD)[HEALTHY].metadata.items()}
+    assert metadata == {
+        "coverage": 0.97,
+        "median_coverage": 0.99,
+        "pages_of_low_coverage": 2.0,
+        "duplicate_ratio": 0.0,
+        "tiny_ratio": 0.0,
+        "oldest_check_seconds": 60.0,
+    }, "numbers alone: no page is named"
 
 
 def test_what_is_live_has_the_same_version_however_it_came_and_nothing_has_a_name() -> None:
@@ -60,6 +71,7 @@ def test_a_hole_in_the_index_is_an_error(findings: Findings, trouble: str) -> No
     ("report", "trouble"),
     [
         (replace(GOOD, findings=replace(GOOD.findings, coverage=0.18)), "paragraphs are dropped"),
+        (replace(GOOD, findings=replace(GOOD.findings, median_coverage=0.7)), "most pages lose paragraphs"),
         (replace(GOOD, findings=replace(GOOD.findings, duplicate_ratio=0.9)), "chunks repeat each other"),
         (replace(GOOD, findings=replace(GOOD.findings, tiny_ratio=0.9)), "chunks have fewer than 8 tokens"),
         (replace(GOOD, findings_age_seconds=90 * 86_400.0), "pages were not checked lately"),
