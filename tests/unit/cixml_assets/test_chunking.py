@@ -59,7 +59,9 @@ def unigram() -> Tokenizer:
 
 
 TOKENIZERS = {make.__name__: make() for make in (bert, byte_level, unigram)}
-SCRIPTS = st.text(st.sampled_from("ab .\n\t,!漢字。あ한국عرب हिन्दीé\u0301🙂👩‍👩‍👧#-\u00a0\u2028"), max_size=400)
+SCRIPTS = st.text(
+    st.sampled_from("ab .\n\t,!漢字。あ한국عربעברית हिन्दी ภาษาไทยé\u0301🙂👩‍👩‍👧#-\u00a0\u2028"), max_size=400
+)
 WORDS = st.lists(
     st.sampled_from([*SAMPLE, "# Title", "## Part", "\n\n", "\n", " ", "wort" * 60, "x"]), max_size=30
 ).map("".join)
@@ -102,7 +104,12 @@ def test_chunking_keeps_its_laws_for_any_text(name: str, strategy: ChunkingStrat
 @pytest.mark.parametrize(
     ("name", "text"),
     [("bert", "x" * 1_000_000)]
-    + [(name, text) for name in TOKENIZERS for text in ("y" * 50_000, "漢" * 10_000, "ab " * 10_000)],
+    + [
+        (name, text)
+        for name in TOKENIZERS
+        for text in ("y" * 100_000, "漢" * 10_000, "ภาษาไทย" * 2_000, "عربي" * 3_000, "👩‍👩‍👧e\u0301" * 1_500)
+    ]
+    + [(name, "ab " * 10_000) for name in TOKENIZERS],
     ids=lambda value: value[:10],
 )
 def test_huge_text_without_structure_is_cut(name: str, text: str, strategy: ChunkingStrategy) -> None:

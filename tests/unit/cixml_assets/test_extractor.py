@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -217,6 +218,56 @@ async def test_page_that_takes_too_long_dies_alone(
     assert (caught.value.code, caught.value.retryable) == ("extraction_failed", True)
     after = await extractor.workers(other_than=before)
     assert len(before & after) == 1
+
+
+def pdf_of(*streams: tuple[str, bytes]) -> bytes:
+    """Return a PDF whose one page is drawn by some deflated streams, each with more entries of its dictionary."""
+    kids = " ".join(f"{number + 4} 0 R" for number in range(len(streams)))
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents[{kids}]/Resources<</XObject<</X 4 0 R>>>>>>".encode(),
+    ]
+    for entries, data in streams:
+        head = f"<<{entries}/Filter/FlateDecode/Length {len(data)}>>stream\n"
+        objects.append(head.encode() + data + b"\nendstream")
+    body, offsets = b"%PDF-1.7\n", []
+    for number, content in enumerate(objects, 1):
+        offsets.append(len(body))
+        body += b"%d 0 obj\n" % number + content + b"\nendobj\n"
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    size = len(objects) + 1
+    trailer = b"trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (size, len(body))
+    return body + b"xref\n0 %d\n0000000000 65535 f \n" % size + table + trailer
+
+
+def hostile_pdf(name: str) -> bytes:
+    match name:
+        case "huge stream":
+            return pdf_of(("", zlib.compress(bytes(200_000_000), 1)))
+        case "endless drawing":
+            return pdf_of(("", zlib.compress(b"BT (a) Tj ET\n" * 4_000_000, 1)))
+        case "form that draws itself":
+            form = "/Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</XObject<</X 4 0 R>>>>"
+            return pdf_of((form, zlib.compress(b"/X Do " * 200)))
+        case "pages that are their own":
+            return pdf_of(("", b"")).replace(b"/Kids[3 0 R]/Count 1", b"/Kids[2 0 R]/Count 9")
+        case _:
+            return pdf_of(("", b"")).replace(b"/Size 5", b"/Size 5/Prev 9")
+
+
+@pytest.mark.parametrize(
+    "name", ["huge stream", "endless drawing", "form that draws itself", "pages that are their own", "circle of tables"]
+)
+async def test_hostile_pdf_ends_alone_with_a_code(
+    extractor: Extractor, client: ExtractorClient, tokenizer_path: Path, name: str
+) -> None:
+    hostile = asyncio.create_task(ask(client, tokenizer_path, hostile_pdf(name), content_type="application/pdf"))
+    assert (await ask(client, tokenizer_path, PAGE)).title == "Pump"
+    with pytest.raises(ChunkingError) as caught:
+        await hostile
+    assert caught.value.code in ("extraction_failed", "empty_text")
+    assert (await ask(client, tokenizer_path, PAGE)).title == "Pump"
 
 
 async def test_client_that_goes_away_harms_nobody(
