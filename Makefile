@@ -40,7 +40,7 @@ down: setup ## Stop the stack; its data stay in .cixml
 
 # Two files at a time, each with servers of its own: tests of outages mostly wait.
 test: setup ## Run every test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-unit: setup ## Run the tests that need no server
 	$(BIN)/python -m pytest tests/unit tests/architecture
