@@ -23,7 +23,7 @@ from cixml import Client
 from cixml.client.given import PushedDocument
 
 MODES = ("dense", "keyword", "hybrid")
-CHUNKS = 40
+CHUNKS = 25
 """Asked for, so that ten documents are among them."""
 AT_ONCE = 200
 WAIT_SECONDS = 3600.0

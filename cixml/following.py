@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cixml import tables
-from cixml.client import Client, Job, SearchAnswer
+from cixml.client import Client, CorporaSearchAnswer, Job, SearchAnswer
 
 _POLL_SECONDS = 0.5
 _DONE = ("indexed", "unchanged", "skipped", "failed", "cancelled")
@@ -57,7 +57,7 @@ def print_job(console: Console, client: Client, job: Job) -> None:
     console.print(f"try them again with 'cixml retry {job.id}'")
 
 
-def print_hits(console: Console, answer: SearchAnswer) -> None:
+def print_hits(console: Console, answer: SearchAnswer | CorporaSearchAnswer) -> None:
     """Print each hit: rank, score, title, address, the beginning of its text."""
     if answer.degraded:
         console.print(f"[yellow]degraded:[/yellow] {answer.degraded}")

@@ -92,21 +92,6 @@ RECEIPT: list[JsonValue] = [
     },
 ]
 
-SEARCH_REQUEST: list[JsonValue] = [
-    {"query": "how do I rotate an API key", "top_k": 10},
-    {
-        "query": "rotate API key",
-        "mode": "hybrid",
-        "filter": {
-            "and": [
-                {"field": "language", "eq": "en"},
-                {"field": "fetched_at", "gte": "2026-01-01"},
-                {"not": {"field": "url", "prefix": "https://docs.example.com/old/"}},
-                {"field": "metadata.product", "in": ["x", "y"]},
-            ]
-        },
-    },
-]
 
 JOB: list[JsonValue] = [
     {
@@ -378,44 +363,6 @@ SOURCE: list[JsonValue] = [
     }
 ]
 
-SEARCH_ANSWER: list[JsonValue] = [
-    {
-        "results": [
-            {
-                "rank": 1,
-                "score": 0.83,
-                "scores": {"vector": 0.83, "keyword": None, "fused": None},
-                "chunk_id": _CHUNK_ID,
-                "document_id": _DOCUMENT_ID,
-                "corpus": "product-docs",
-                "url": "https://docs.example.com/api",
-                "anchor": "https://docs.example.com/api#:~:text=To%20rotate%20a%20key",
-                "external_id": "A-17",
-                "title": "API keys",
-                "text": "To rotate a key, ...",
-                "ordinal": 7,
-                "offsets": {"start": 4120, "end": 5903, "unit": "unicode code point of text layer"},
-                "text_sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
-                "snapshot": _VERSION_ID,
-                "fetched_at": _TIME,
-                "published_at": None,
-                "metadata": {"product": "x"},
-            }
-        ],
-        "query": {
-            "model": "all-MiniLM-L6-v2",
-            "index_version": _VERSION_ID,
-            "distance": "cosine",
-            "tokens": 9,
-            "embedding_cached": False,
-        },
-        "total_candidates": 812,
-        "partial": False,
-        "degraded": None,
-        "took_ms": {"auth": 0.2, "embed": 6.1, "search": 2.7, "total": 9.4},
-        "next": None,
-    }
-]
 
 AUDIT_ENTRY: list[JsonValue] = [
     {

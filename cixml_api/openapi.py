@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from cixml_api import errors, examples, schemas
 from cixml_api.schemas import (
     ActivationRequest,
+    CorporaSearchRequest,
     CorpusPatch,
     CorpusRequest,
     DeletionRequest,
@@ -40,6 +41,7 @@ searchable when its item is `indexed` or `unchanged`.
 
 _BODIES: tuple[type[BaseModel], ...] = (
     ActivationRequest,
+    CorporaSearchRequest,
     CorpusPatch,
     CorpusRequest,
     DeletionRequest,

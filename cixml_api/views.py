@@ -12,11 +12,13 @@ from pydantic import BaseModel
 
 from cixml_api import schemas
 from cixml_api.anchors import text_fragment
+from cixml_api.hit_details import HitDetails
 from cixml_api.searching import ScoredHit
 from resources.identifiers import Prefix, public_id
 from resources.postgres.corpora import CorpusSummary
 from resources.postgres.documents import DocumentChunk, DocumentWithVersions, ListedDocument
 from resources.postgres.failed_items import PlacedItem
+from resources.postgres.hits import Neighbour
 from resources.postgres.index_versions import VersionSummary
 from resources.postgres.job_progress import JobOutlook
 from resources.postgres.jobs import JobItem, JobSummary
@@ -293,7 +295,7 @@ def chunk(row: DocumentChunk) -> schemas.Chunk:
     )
 
 
-def search_result(rank: int, scored: ScoredHit, *, corpus: str) -> schemas.SearchResult:
+def search_result(rank: int, scored: ScoredHit, *, corpus: str, more: HitDetails | None = None) -> schemas.SearchResult:
     hit = scored.hit
     return schemas.SearchResult(
         rank=rank,
@@ -316,6 +318,26 @@ def search_result(rank: int, scored: ScoredHit, *, corpus: str) -> schemas.Searc
         fetched_at=hit.fetched_at,
         published_at=hit.published_at,
         metadata=hit.metadata,
+        highlights=[list(span) for span in more.highlights] if more and more.highlights is not None else None,
+        neighbours=[_neighbour(each) for each in more.neighbours] if more and more.neighbours is not None else None,
+        explain=_explanation(scored) if more and more.is_explained else None,
+    )
+
+
+def _neighbour(row: Neighbour) -> schemas.NeighbourChunk:
+    return schemas.NeighbourChunk(
+        chunk_id=public_id(Prefix.CHUNK, row.chunk_id),
+        ordinal=row.ordinal,
+        text=row.text,
+        offsets=schemas.Offsets(start=row.start_offset, end=row.end_offset),
+    )
+
+
+def _explanation(scored: ScoredHit) -> schemas.Explanation:
+    return schemas.Explanation(
+        vector_rank=scored.vector_rank,
+        keyword_rank=scored.keyword_rank,
+        distance=None if scored.vector is None else round(1 - scored.vector, 6),
     )
 
 

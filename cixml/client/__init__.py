@@ -8,6 +8,7 @@ from cixml.client.asynchronous import AsyncClient
 from cixml.client.core import KEEP
 from cixml.client.errors import ApiError, ApiUnavailableError
 from cixml.client.given import CrawlRules, Exclusions, PushedDocument, UrlEntry
+from cixml.client.hits import CorporaSearchAnswer, HitLineage, SearchAnswer
 from cixml.client.index_types import IndexVersionDetail
 from cixml.client.synchronous import Client
 from cixml.client.types import (
@@ -17,7 +18,6 @@ from cixml.client.types import (
     Item,
     Job,
     Receipt,
-    SearchAnswer,
     UsageReport,
 )
 
@@ -27,11 +27,13 @@ __all__ = [
     "ApiUnavailableError",
     "AsyncClient",
     "Client",
+    "CorporaSearchAnswer",
     "Corpus",
     "CrawlRules",
     "Document",
     "Event",
     "Exclusions",
+    "HitLineage",
     "IndexVersionDetail",
     "Item",
     "Job",

@@ -103,6 +103,32 @@ def without_none(**fields: object) -> Json:
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def question(
+    query: str,
+    top_k: int,
+    mode: str | None,
+    where: Mapping[str, object] | None,
+    threshold: float | None,
+    group_size: int | None,
+    neighbours: int | None,
+    highlights: bool,
+    explain: bool,
+) -> Json:
+    """Return the body of a search, with what is given."""
+    return without_none(
+        query=query,
+        top_k=top_k,
+        mode=mode,
+        filter=where,
+        threshold=threshold,
+        group_by=None if group_size is None else "document",
+        group_size=group_size,
+        neighbours=neighbours,
+        include=["highlights"] if highlights else None,
+        explain=explain or None,
+    )
+
+
 def dumped(models: Sequence[BaseModel | str]) -> list[object]:
     """Return entries of a request's list as JSON."""
     return [each if isinstance(each, str) else each.model_dump(mode="json", exclude_none=True) for each in models]

@@ -14,10 +14,10 @@ from cixml.client import core
 from cixml.client.base import Answer, Page
 from cixml.client.core import Call, changing, path_of, read, reading, starting, without_none
 from cixml.client.given import CrawlRules, PushedDocument, UrlEntry
-from cixml.client.lineage import HitLineage
+from cixml.client.hits import CorporaSearchAnswer, HitLineage, SearchAnswer
 from cixml.client.synchronous_corpora import Corpora, Documents, Receipts
 from cixml.client.synchronous_indexes import IndexVersions
-from cixml.client.types import Event, Health, Item, Job, PlacedItem, Quota, SearchAnswer, UsageReport
+from cixml.client.types import Event, Health, Item, Job, PlacedItem, Quota, UsageReport
 
 Found = TypeVar("Found", bound=Answer)
 
@@ -75,17 +75,46 @@ class Client:
         mode: str | None = None,
         filter: Mapping[str, object] | None = None,  # its name in the API
         threshold: float | None = None,
+        group_size: int | None = None,
+        neighbours: int | None = None,
+        highlights: bool = False,
+        explain: bool = False,
+        cursor: str | None = None,
     ) -> SearchAnswer:
         """Return the chunks that answer the query best, best first.
 
         `mode` is `dense` (nearest vectors, the default), `keyword` or `hybrid`. `filter` is a condition on the
-        documents, `{"field": "language", "eq": "en"}`, or several joined by `and`, `or` and `not`.
+        documents, `{"field": "language", "eq": "en"}`, or several joined by `and`, `or` and `not`. With `group_size`
+        no document has more results than that; `neighbours` chunks before and after each result come with it.
+        `cursor` is `next` of the answer before.
         """
-        body = without_none(query=query, top_k=top_k, mode=mode, filter=filter, threshold=threshold)
+        body = without_none(
+            **core.question(query, top_k, mode, filter, threshold, group_size, neighbours, highlights, explain),
+            cursor=cursor,
+        )
         return read(
             SearchAnswer,
             self.send(changing("POST", path_of("corpora", corpus, "search"), body, is_repeatable=True)),
         )
+
+    def search_corpora(
+        self,
+        corpora: Sequence[str],
+        query: str,
+        *,
+        top_k: int = 10,
+        mode: str | None = None,
+        filter: Mapping[str, object] | None = None,  # its name in the API
+        threshold: float | None = None,
+        group_size: int | None = None,
+        neighbours: int | None = None,
+        highlights: bool = False,
+        explain: bool = False,
+    ) -> CorporaSearchAnswer:
+        """Return the best chunks of several corpora; the rest as in `search`."""
+        body = core.question(query, top_k, mode, filter, threshold, group_size, neighbours, highlights, explain)
+        body["corpora"] = list(corpora)
+        return read(CorporaSearchAnswer, self.send(changing("POST", path_of("search"), body, is_repeatable=True)))
 
     def lineage(self, chunk_id: str) -> HitLineage:
         """Return where a hit comes from: page, text, chunk, vector, and the Dagster runs that made them."""

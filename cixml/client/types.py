@@ -345,64 +345,6 @@ class Receipt(Answer):
     removed: Removed
 
 
-class Scores(Answer):
-    vector: float | None
-    keyword: float | None
-    fused: float | None
-
-
-class Offsets(Answer):
-    start: int
-    end: int
-    unit: str
-
-
-class SearchResult(Answer):
-    rank: int
-    score: float
-    scores: Scores
-    chunk_id: str
-    document_id: str
-    corpus: str
-    url: str | None
-    anchor: str | None
-    external_id: str | None
-    title: str | None
-    text: str
-    ordinal: int
-    offsets: Offsets
-    text_sha256: str
-    snapshot: str
-    fetched_at: datetime
-    published_at: datetime | None
-    metadata: Metadata
-
-
-class QueryRecord(Answer):
-    model: str
-    index_version: str
-    distance: str
-    tokens: int
-    embedding_cached: bool
-
-
-class TookMilliseconds(Answer):
-    auth: float
-    embed: float
-    search: float
-    total: float
-
-
-class SearchAnswer(Answer):
-    results: list[SearchResult]
-    query: QueryRecord
-    total_candidates: int
-    partial: bool
-    degraded: str | None
-    took_ms: TookMilliseconds
-    next: str | None
-
-
 class UsageNumbers(Answer):
     pages: int
     bytes: int

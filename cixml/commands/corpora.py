@@ -114,12 +114,18 @@ def grant(
 
 
 def search(
-    corpus: Annotated[str, typer.Argument(help="Name of the corpus.")],
+    corpus: Annotated[str, typer.Argument(help="Name of the corpus; of several, separated by commas.")],
     query: Annotated[str, typer.Argument(help="A question in plain words.")],
     top_k: Annotated[int, typer.Option("--top-k", min=1, max=100)] = 5,
     mode: Annotated[str | None, typer.Option("--mode", help="dense (default), keyword or hybrid.")] = None,
     where: Annotated[
         str | None, typer.Option("--filter", help='JSON, e.g. {"field": "language", "eq": "en"}.', metavar="JSON")
+    ] = None,
+    per_document: Annotated[
+        int | None, typer.Option("--per-document", min=1, max=10, help="At most so many hits of one document.")
+    ] = None,
+    neighbours: Annotated[
+        int | None, typer.Option("--neighbours", min=0, max=5, help="Chunks around each hit; shown by --json.")
     ] = None,
     as_json: AsJson = False,
     key: Key = None,
@@ -129,7 +135,10 @@ def search(
     from cixml.following import print_hits
 
     with connected(key, api_url) as client:
-        answer = client.search(corpus, query, top_k=top_k, mode=mode, filter=_filter(where))
+        names = corpus.split(",")
+        given: dict[str, Any] = {"top_k": top_k, "mode": mode, "filter": _filter(where)}
+        given |= {"group_size": per_document, "neighbours": neighbours}
+        answer = client.search_corpora(names, query, **given) if names[1:] else client.search(corpus, query, **given)
     if as_json:
         typer.echo(answer.model_dump_json(by_alias=True))
     else:

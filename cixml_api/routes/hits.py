@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from cixml_api import schemas, views
 from cixml_api.dependencies import AnyServices, Caller
 from cixml_api.openapi import problems
+from cixml_api.schemas.common import RobotsVerdict
 from resources.errors import NotFoundError
 from resources.fingerprints import ALGORITHM
 from resources.identifiers import Prefix, parse_public_id, public_id
@@ -70,7 +71,7 @@ def _page(row: Lineage) -> schemas.PageOrigin:
         etag=row.etag,
         last_modified=row.last_modified,
         fetched_at=row.fetched_at,
-        robots=schemas.RobotsVerdict.model_validate(row.robots) if row.robots else None,
+        robots=RobotsVerdict.model_validate(row.robots) if row.robots else None,
         job_id=public_id(Prefix.JOB, row.job_id) if row.job_id else None,
         item_id=public_id(Prefix.ITEM, row.item_id) if row.item_id else None,
         run_id=row.fetch_run_id,

@@ -1,27 +1,43 @@
-"""Search in one corpus."""
+"""Search in one corpus, and in several."""
 
 from __future__ import annotations
 
+import hashlib
 import time
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
+from pydantic import Field, TypeAdapter
 
 from cixml_api import schemas, views
 from cixml_api.addresses import corpus_key
 from cixml_api.bodies import body_of
-from cixml_api.dependencies import AnyServices, Caller
+from cixml_api.dependencies import AnyServices, Caller, Services
+from cixml_api.hit_details import HitDetails, details
+from cixml_api.merging import is_comparable, merge
 from cixml_api.openapi import problems, request_body
+from cixml_api.pagination import decode_cursor, encode_cursor
 from cixml_api.search_filters import compiled
-from cixml_api.searching import Outcome, Question
+from cixml_api.searching import Outcome, Question, ScoredHit
+from resources.errors import InvalidRequestError
 from resources.identifiers import Prefix, public_id
 from resources.telemetry import metrics
+from resources.types import CallerContext
 
-router = APIRouter(prefix="/v1/corpora", tags=["search"])
+MOST_PAGED = 1000
+"""Results that a cursor leads to; who wants more asks a narrower question."""
+_PLACE: TypeAdapter[tuple[int, str]] = TypeAdapter(
+    tuple[Annotated[int, Field(ge=0, le=MOST_PAGED)], Annotated[str, Field(max_length=64)]]
+)
+
+router = APIRouter(prefix="/v1", tags=["search"])
 
 
 @router.post(
-    "/{name}/search",
+    "/corpora/{name}/search",
     operation_id="corpus_search",
     response_model=schemas.SearchAnswer,
     responses=problems("corpus_search", 400, 404, 413, 415, 422),
@@ -40,41 +56,133 @@ async def search_corpus(
     While the embedding server is away, `hybrid` answers by keywords alone and says so (`degraded`, and the header
     `Degraded: embedding`), `keyword` answers as ever, and `dense` answers 503 with Retry-After.
     """
-    corpus = corpus_key(caller, name)
-    question = Question(
-        text=body.query, top_k=body.top_k, mode=body.mode, where=compiled(body.filter), threshold=body.threshold
+    asked = _question(body, offset=_offset(body))
+    outcome = await _search(caller, services, name, asked)
+    more = await details(services.pool, caller_id=caller.caller_id, outcome=outcome, question=body)
+    took = _took([outcome], request)
+    content = schemas.SearchAnswer(
+        results=_results([(name, scored) for scored in outcome.hits], more, first=asked.offset + 1),
+        query=schemas.QueryRecord(**_query(outcome)),
+        total_candidates=outcome.candidates,
+        degraded=_degraded([outcome]),
+        took_ms=took,
+        next=encode_cursor(asked.end, _digest(body)) if outcome.has_more and asked.end < MOST_PAGED else None,
     )
+    return _answer(content, body, took)
+
+
+@router.post(
+    "/search",
+    operation_id="corpora_search",
+    response_model=schemas.CorporaSearchAnswer,
+    responses=problems("corpora_search", 400, 404, 413, 415, 422),
+    openapi_extra=request_body(schemas.CorporaSearchRequest),
+    summary="Search several corpora",
+)
+async def search_corpora(
+    request: Request,
+    caller: Caller,
+    services: AnyServices,
+    body: Annotated[schemas.CorporaSearchRequest, Depends(body_of(schemas.CorporaSearchRequest))],
+) -> Response:
+    """Return the best chunks of all these corpora. One that is missing makes the answer 404."""
+    outcomes: dict[str, Outcome] = {}
+    more: dict[UUID, HitDetails] = {}
+    for name in body.corpora:  # one after another: the second finds the query's vector in the cache
+        outcomes[name] = await _search(caller, services, name, _question(body))
+    if body.threshold is not None and not is_comparable(outcomes.values()):
+        raise InvalidRequestError(
+            "the corpora are served by several models, whose cosines can't be compared: leave it out",
+            pointer="/threshold",
+        )
+    merged = merge(outcomes, mode=body.mode, top_k=body.top_k)
+    for name, outcome in outcomes.items():
+        kept = replace(outcome, hits=[scored for corpus, scored in merged if corpus == name])
+        more |= await details(services.pool, caller_id=caller.caller_id, outcome=kept, question=body)
+    took = _took(list(outcomes.values()), request)
+    content = schemas.CorporaSearchAnswer(
+        results=_results(merged, more),
+        queries=[schemas.CorpusQueryRecord(corpus=name, **_query(outcome)) for name, outcome in outcomes.items()],
+        total_candidates=sum(outcome.candidates for outcome in outcomes.values()),
+        degraded=_degraded(list(outcomes.values())),
+        took_ms=took,
+    )
+    return _answer(content, body, took)
+
+
+async def _search(caller: CallerContext, services: Services, name: str, question: Question) -> Outcome:
+    corpus = corpus_key(caller, name)
     outcome = await services.searcher.search(caller_id=caller.caller_id, corpus=corpus, question=question)
     tokens = outcome.query.tokens if outcome.query else 0
     services.search_counts.add(caller_id=caller.caller_id, corpus=corpus, model=outcome.index.model, tokens=tokens)
-    took = _took(outcome, auth_seconds=request.state.auth_seconds, started=request.state.started)
-    metrics.search_duration_seconds.labels(body.mode, "total").observe(took.total / 1000)
-    timing = ", ".join(f"{phase};dur={value}" for phase, value in took)
-    headers = {"Server-Timing": timing} | ({"Degraded": "embedding"} if outcome.degraded else {})
-    return views.answer(_answer(outcome, name, took), headers=headers)
+    return outcome
 
 
-def _answer(outcome: Outcome, corpus: str, took: schemas.TookMilliseconds) -> schemas.SearchAnswer:
-    return schemas.SearchAnswer(
-        results=[views.search_result(rank, hit, corpus=corpus) for rank, hit in enumerate(outcome.hits, start=1)],
-        query=schemas.QueryRecord(
-            model=outcome.index.model,
-            index_version=public_id(Prefix.VERSION, outcome.index.id),
-            tokens=outcome.query.tokens if outcome.query else 0,
-            embedding_cached=outcome.query is not None and outcome.query.is_cached,
-        ),
-        total_candidates=outcome.candidates,
-        degraded="embedding_unavailable" if outcome.degraded else None,
-        took_ms=took,
+def _question(body: schemas.Question, *, offset: int = 0) -> Question:
+    return Question(
+        text=body.query,
+        top_k=body.top_k,
+        mode=body.mode,
+        where=compiled(body.filter),
+        threshold=body.threshold,
+        offset=offset,
+        group_size=(body.group_size or 1) if body.group_by else None,
     )
 
 
-def _took(outcome: Outcome, *, auth_seconds: float, started: float) -> schemas.TookMilliseconds:
+def _offset(body: schemas.SearchRequest) -> int:
+    """Return where the answer before ended. Raises InvalidRequestError for a cursor of another question."""
+    place = decode_cursor(body.cursor, _PLACE)
+    if place is None:
+        return 0
+    if place[1] != _digest(body):
+        detail = "the cursor is of another question: send it with the same one, or start again without it"
+        raise InvalidRequestError(detail, pointer="/cursor")
+    return place[0]
+
+
+def _digest(body: schemas.SearchRequest) -> str:
+    """Return what tells this question from others; how much is shown of its results does not."""
+    asked = body.model_dump_json(include={"query", "mode", "filter", "threshold", "group_by", "group_size"})
+    return hashlib.sha256(asked.encode()).hexdigest()[:16]
+
+
+def _results(
+    hits: Sequence[tuple[str, ScoredHit]], more: Mapping[UUID, HitDetails], *, first: int = 1
+) -> list[schemas.SearchResult]:
+    return [
+        views.search_result(rank, scored, corpus=corpus, more=more.get(scored.hit.chunk_id))
+        for rank, (corpus, scored) in enumerate(hits, start=first)
+    ]
+
+
+def _query(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "model": outcome.index.model,
+        "index_version": public_id(Prefix.VERSION, outcome.index.id),
+        "tokens": outcome.query.tokens if outcome.query else 0,
+        "embedding_cached": outcome.query is not None and outcome.query.is_cached,
+    }
+
+
+def _degraded(outcomes: Sequence[Outcome]) -> str | None:
+    return "embedding_unavailable" if any(outcome.degraded for outcome in outcomes) else None
+
+
+def _answer(
+    content: schemas.SearchAnswer | schemas.CorporaSearchAnswer, body: schemas.Question, took: schemas.TookMilliseconds
+) -> Response:
+    metrics.search_duration_seconds.labels(body.mode, "total").observe(took.total / 1000)
+    headers = {"Server-Timing": ", ".join(f"{phase};dur={value}" for phase, value in took)}
+    return views.answer(content, headers=headers | ({"Degraded": "embedding"} if content.degraded else {}))
+
+
+def _took(outcomes: Sequence[Outcome], request: Request) -> schemas.TookMilliseconds:
     return schemas.TookMilliseconds(
-        auth=_milliseconds(auth_seconds),
-        embed=_milliseconds(outcome.embed_seconds),
-        search=_milliseconds(outcome.search_seconds),
-        total=_milliseconds(time.perf_counter() - started),
+        auth=_milliseconds(request.state.auth_seconds),
+        embed=_milliseconds(sum(outcome.embed_seconds for outcome in outcomes)),
+        search=_milliseconds(sum(outcome.search_seconds for outcome in outcomes)),
+        total=_milliseconds(time.perf_counter() - request.state.started),
     )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import ConfigDict, Field
 
-from cixml_api import lineage_example
+from cixml_api import search_examples as examples
 from cixml_api.schemas.common import Answer, RobotsVerdict
 from cixml_api.schemas.corpora import ChunkingRecord
 from cixml_api.schemas.search import Offsets
@@ -71,7 +71,7 @@ class VectorOrigin(Answer):
 class HitLineage(Answer):
     """Where a hit comes from, from the bytes to the vector. `is_live`: a search can find it now."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": lineage_example.HIT_LINEAGE})
+    model_config = ConfigDict(json_schema_extra={"examples": examples.HIT_LINEAGE})
 
     chunk_id: str
     document_id: str

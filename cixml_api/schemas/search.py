@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
-from cixml_api import examples
-from cixml_api.schemas.common import Answer, Request, StoredMetadata
+from cixml_api import search_examples as examples
+from cixml_api.schemas.common import CORPUS_ADDRESS, Answer, Request, StoredMetadata
 from cixml_api.schemas.filters import Filter, check_size
 
 
-class SearchRequest(Request):
-    """A question to one corpus."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": examples.SEARCH_REQUEST})
+class Question(Request):
+    """What is asked, of one corpus or of several."""
 
     query: str = Field(min_length=1, max_length=8192)
     top_k: int = Field(default=10, ge=1, le=100)
@@ -28,6 +26,15 @@ class SearchRequest(Request):
     threshold: float | None = Field(
         default=None, ge=-1, le=1, description="the least cosine similarity of a result; for the mode `dense` alone"
     )
+    group_by: Literal["document"] | None = Field(
+        default=None, description="leave out of each document what comes after its `group_size` best chunks"
+    )
+    group_size: int | None = Field(default=None, ge=1, le=10, description="1 unless given; with `group_by`")
+    neighbours: int = Field(default=0, ge=0, le=5, description="chunks before and after each result")
+    include: list[Literal["highlights"]] = Field(
+        default=[], max_length=1, description="`highlights`: where words of the query stand in the text"
+    )
+    explain: bool = Field(default=False, description="tell how each result came to its place")
 
     @field_validator("query")
     @classmethod
@@ -37,10 +44,37 @@ class SearchRequest(Request):
         return value
 
     @model_validator(mode="after")
-    def _compares_cosines(self) -> SearchRequest:
+    def _fits_together(self) -> Self:
+        if self.group_size is not None and self.group_by is None:
+            raise ValueError("'group_size' says how many of a document: 'group_by' is missing")
         if self.threshold is not None and self.mode != "dense":
             raise ValueError("'threshold' is a cosine similarity: only the mode 'dense' ranks by it")
         return self
+
+
+class SearchRequest(Question):
+    """A question to one corpus."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.SEARCH_REQUEST})
+
+    cursor: str | None = Field(
+        default=None, max_length=500, description="`next` of the answer before, to the same question"
+    )
+
+
+class CorporaSearchRequest(Question):
+    """A question to several corpora at once."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.CORPORA_SEARCH_REQUEST})
+
+    corpora: list[Annotated[str, Field(pattern=CORPUS_ADDRESS)]] = Field(min_length=1, max_length=20)
+
+    @field_validator("corpora")
+    @classmethod
+    def _are_different(cls, value: list[str]) -> list[str]:
+        if len(set(value)) < len(value):
+            raise ValueError("a corpus stands there twice: name each once")
+        return value
 
 
 class Scores(Answer):
@@ -57,6 +91,23 @@ class Offsets(Answer):
     start: int
     end: int
     unit: str = "unicode code point of text layer"
+
+
+class NeighbourChunk(Answer):
+    """A chunk right before or after the result, in the same document."""
+
+    chunk_id: str
+    ordinal: int
+    text: str
+    offsets: Offsets
+
+
+class Explanation(Answer):
+    """The result's places by vectors and by words, null where it was not found so, and its distance (1 - cosine)."""
+
+    vector_rank: int | None
+    keyword_rank: int | None
+    distance: float | None
 
 
 class SearchResult(Answer):
@@ -80,6 +131,11 @@ class SearchResult(Answer):
     fetched_at: datetime
     published_at: datetime | None = Field(description="as the page states it; null where it does not")
     metadata: StoredMetadata
+    highlights: list[Annotated[list[int], Field(min_length=2, max_length=2)]] | None = Field(
+        default=None, description="from and to in `text`, in code points; null unless included"
+    )
+    neighbours: list[NeighbourChunk] | None = Field(default=None, description="in order; null unless asked for")
+    explain: Explanation | None = None
 
 
 class QueryRecord(Answer):
@@ -114,4 +170,25 @@ class SearchAnswer(Answer):
     partial: bool = False
     degraded: str | None = None
     took_ms: TookMilliseconds
-    next: str | None = None
+    next: str | None = Field(default=None, description="the `cursor` of the results after these, up to 1,000")
+
+
+class CorpusQueryRecord(QueryRecord):
+    """How one corpus was asked."""
+
+    corpus: str
+
+
+class CorporaSearchAnswer(Answer):
+    """The best chunks of all the corpora.
+
+    In the mode `dense`, cosines are compared if one model serves all; else the corpora's results are fused by rank.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.CORPORA_SEARCH_ANSWER})
+
+    results: list[SearchResult]
+    queries: list[CorpusQueryRecord]
+    total_candidates: int
+    degraded: str | None
+    took_ms: TookMilliseconds

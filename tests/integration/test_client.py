@@ -58,6 +58,10 @@ async def test_every_kind_of_answer_is_read_as_its_type(address: str, owner: psy
         assert (await client.documents.content("docs", found.id, layer="raw")).body == b"x"
         assert [source.url async for source in client.corpora.sources("docs")] == [URL]
         answer = await client.search("docs", "hazel grouse", top_k=1)
+        lineage = await client.lineage(answer.results[0].chunk_id)
+        assert (lineage.document_id, lineage.is_live) == (answer.results[0].document_id, True)
+        several = await client.search_corpora(["docs"], "grouse", mode="hybrid", group_size=1, highlights=True)
+        assert several.results[0].highlights
         assert [hit.text for hit in answer.results] == ["the hazel grouse"]
 
         shared = f"{made.owner}:docs"

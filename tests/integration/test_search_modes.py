@@ -309,3 +309,78 @@ async def test_a_threshold_leaves_out_what_is_not_near(api: Api, database: Datab
     assert [result["score"] for result in found["results"]] == [result["score"] for result in every["results"][:2]]
     refused = await api.post("/v1/corpora/docs/search", {"query": "x", "mode": "hybrid", "threshold": 0.5})
     assert refused.status_code == 422
+
+
+# What else is told ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_document_is_shown_as_often_as_asked(api: Api, database: Database, owner: Owner) -> None:
+    for number in range(4):
+        index(database, f"https://e.com/{number}", *(f"grouse number{number} part{part}" for part in range(20)))
+    level(owner)
+    for mode in ("dense", "keyword", "hybrid"):
+        found = await ask(api, "grouse number1", mode=mode, top_k=4, group_by="document")
+        assert len({result["document_id"] for result in found["results"]}) == 4, mode
+        twice = await ask(api, "grouse number1", mode=mode, top_k=10, group_by="document", group_size=2)
+        assert len(twice["results"]) == 8, mode
+    refused = await api.post("/v1/corpora/docs/search", {"query": "x", "group_size": 2})
+    assert refused.status_code == 422
+
+
+async def test_pages_of_results_are_one_list(api: Api, database: Database, owner: Owner) -> None:
+    index(database, "https://e.com/1", *(f"grouse {'rare ' * (number % 7)}word{number}" for number in range(25)))
+    level(owner)
+    for mode in ("dense", "keyword"):
+        whole = await ask(api, "rare grouse", mode=mode, top_k=25)
+        assert whole["next"] is None
+        pages: list[dict[str, Any]] = []
+        cursor = None
+        while cursor or not pages:
+            more = {"cursor": cursor} if cursor else {}
+            pages.append(await ask(api, "rare grouse", mode=mode, top_k=10, **more))
+            cursor = pages[-1]["next"]
+        assert len(pages) == 3
+        results = [result for page in pages for result in page["results"]]
+        assert [result["rank"] for result in results] == list(range(1, 26))
+        assert [result["chunk_id"] for result in results] == [result["chunk_id"] for result in whole["results"]]
+    body = {"query": "another", "cursor": pages[0]["next"], "mode": "keyword"}
+    refused = await api.post("/v1/corpora/docs/search", body)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/cursor")
+
+
+async def test_neighbours_highlights_and_places_are_told_on_request(api: Api, database: Database, owner: Owner) -> None:
+    index(database, "https://e.com/1", "first", "second", "What the grouses' nest is", "fourth", "fifth")
+    level(owner)
+    plain = (await ask(api, "what are grouse nests", top_k=1))["results"][0]
+    assert (plain["highlights"], plain["neighbours"], plain["explain"]) == (None, None, None)
+    asked_for = {"neighbours": 1, "include": ["highlights"], "explain": True}
+    told = (await ask(api, "what are grouse nests", mode="hybrid", top_k=1, **asked_for))["results"][0]
+    assert [(each["ordinal"], each["text"]) for each in told["neighbours"]] == [(1, "second"), (3, "fourth")]
+    assert [told["text"][start:end] for start, end in told["highlights"]] == ["grouses", "nest"]
+    assert told["explain"]["keyword_rank"] == 1
+    assert told["explain"]["distance"] == pytest.approx(1 - told["scores"]["vector"], abs=1e-5)
+    assert told["anchor"] == "https://e.com/1#:~:text=What%20the%20grouses%27%20nest%20is"
+
+
+async def test_several_corpora_answer_as_one(api: Api, database: Database, owner: Owner) -> None:
+    assert (await api.post("/v1/corpora", {"name": "more"})).status_code == 201
+    index(database, "https://e.com/1", "hazel grouse", "owl", "heron")
+    with psycopg.connect(database.pipeline_url) as rows:
+        index_document(rows, corpus="more", owner=ALICE, url="https://e.com/2", texts=["grouse", "hazel grouse nest"])
+    level(owner)
+    for mode in ("dense", "keyword", "hybrid"):
+        body = {"corpora": ["docs", "more"], "query": "hazel grouse", "mode": mode, "top_k": 3, "neighbours": 1}
+        answer = await api.post("/v1/search", body)
+        assert answer.status_code == 200, answer.text
+        found = answer.json()
+        assert [result["rank"] for result in found["results"]] == [1, 2, 3]
+        assert found["results"][0]["text"] == "hazel grouse"
+        assert {result["corpus"] for result in found["results"]} == {"docs", "more"}
+        assert [query["corpus"] for query in found["queries"]] == ["docs", "more"]
+        assert found["total_candidates"] == 5
+        assert all(result["neighbours"] for result in found["results"])
+    near = await api.post("/v1/search", {"corpora": ["docs", "more"], "query": "hazel grouse", "threshold": 0.99})
+    assert [result["text"] for result in near.json()["results"]] == ["hazel grouse"]
+    for corpora, status in ((["docs", "none"], 404), (["docs", "docs"], 422), ([], 422), (["docs", "A b"], 422)):
+        assert (await api.post("/v1/search", {"corpora": corpora, "query": "x"})).status_code == status
+    assert (await api.post("/v1/search", {"corpora": ["docs"], "query": "x"}, key=BOB)).status_code == 404

@@ -25,6 +25,7 @@ from cixml.client import (
     PushedDocument,
     UrlEntry,
     base,
+    hits,
     index_types,
     types,
 )
@@ -232,7 +233,12 @@ def test_every_field_of_an_answer_is_typed_alike() -> None:
     }
     assert len(answers) > 30
     for name, model in answers.items():
-        ours = vars(base).get(name) or vars(index_types).get(name) or getattr(types, NAMES.get(name, name))
+        ours = (
+            vars(base).get(name)
+            or vars(hits).get(name)
+            or vars(index_types).get(name)
+            or getattr(types, NAMES.get(name, name))
+        )
         missing = set(model.model_fields) - set(ours.model_fields)
         assert not missing or name == "RobotsRecord", f"{name}: {missing}"
 

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from cixml.client import Client, SearchAnswer
 from cixml.following import follow, print_hits, print_job
-from cixml_api import examples
+from cixml_api import examples, search_examples
 
 JOB: Any = examples.JOB[0]
 ITEM: Any = examples.ITEM[0]
-HIT: Any = examples.SEARCH_ANSWER[0]
+HIT: Any = search_examples.SEARCH_ANSWER[0]
 METADATA = {"limit": 1, "order": "", "next": None, "total_records": 1, "total_is_exact": True, "warnings": []}
 
 
