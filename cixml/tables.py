@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -24,7 +25,9 @@ from cixml.client.types import (
     Receipt,
     UsageReport,
 )
-from cixml.doctor import Check
+
+if TYPE_CHECKING:
+    from cixml.doctor import Check
 
 _COLOURS = {
     "ok": "green",

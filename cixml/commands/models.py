@@ -13,8 +13,6 @@ from cixml.commands.connection import AsJson, errors, home_folder, screen
 from cixml.embedded import stack
 from resources.embedding.registry import Model, Registry, load_registry, tokenizer_digest
 from resources.errors import ConfigurationError, DatabaseUnavailableError
-from resources.postgres.database import Database
-from resources.postgres.models import corpora_served
 from resources.settings import Settings
 
 models_app = typer.Typer(
@@ -107,6 +105,9 @@ def _take_up(registry: Registry, model_id: str, changed: bool, as_json: bool) ->
 
 def _served(settings: Settings) -> dict[str, int] | None:
     """Return how many corpora each model serves, by fingerprint; None when the database does not say."""
+    from resources.postgres.database import Database  # a quarter of the start of every command
+    from resources.postgres.models import corpora_served
+
     if settings.pipeline.database_url is None:
         return None
     database = Database(settings.pipeline.database_url.get_secret_value())
