@@ -156,7 +156,7 @@ def _quality(report: ComparisonReport | None) -> str:
 def _fill(version: IndexVersionDetail) -> tuple[str, str, str]:
     done = f"{version.progress.chunks.done}/{version.progress.chunks.total}" if version.progress else ""
     why = escape(version.error.detail) if version.error else ""
-    if version.drop_after and version.state == "retired":
+    if version.drop_after and version.drop_after > datetime.now(UTC):
         why = f"may serve again until {_time(version.drop_after)}"
     return f"{version.chunking.max_tokens} tokens", done, why
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cixml.commands.connection import ApiUrl, AsJson, Key, connected, errors, show, show_all
+from cixml.commands.connection import ApiUrl, AsJson, Key, connected, errors, screen, show, show_all
 
 if TYPE_CHECKING:
     from cixml.client import Client
@@ -73,7 +73,7 @@ def reembed(
         [found] = asked.values()
         typer.echo(found.model_dump_json(by_alias=True))
     else:
-        errors.print(tables.built(asked))
+        screen.print(tables.built(asked))
     if any(each.state == "failed" for each in asked.values()):
         raise typer.Exit(1)
 
