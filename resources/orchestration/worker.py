@@ -28,6 +28,7 @@ from dagster._core.storage.dagster_run import DagsterRunStatus
 from resources.errors import CixmlError
 from resources.orchestration import draining, tags, work
 from resources.orchestration.celery_app import EXECUTE_RUN, make_celery
+from resources.orchestration.memory import return_large_blocks
 from resources.orchestration.watchdog import Watchdog
 from resources.postgres import workers
 from resources.postgres.database import OUTAGES
@@ -146,6 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
     except CixmlError as error:
         sys.stderr.write(f"worker: {error.message}\n")
         return 1
+    return_large_blocks()
     preload()
     app.worker_main(
         [
