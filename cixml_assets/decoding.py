@@ -26,14 +26,28 @@ _BOMS = (
 _NEVER_IN_TEXT = "\x00\x01\x02\x03\x04\x05\x06\x0e\x0f\x10\x11\x12\x13\x14\x15\x16"
 _META = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]{2,40})", re.IGNORECASE)
 _XML = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9_.:-]{2,40})", re.IGNORECASE)
-# What a label means on the web is a superset of what it says (WHATWG Encoding, 4.2).
-_ALIASES = {
-    "iso-8859-1": "cp1252", "latin1": "cp1252", "latin-1": "cp1252", "ascii": "cp1252", "us-ascii": "cp1252",
-    "iso-8859-9": "cp1254", "iso-8859-11": "cp874", "tis-620": "cp874", "gb2312": "gb18030", "gbk": "gb18030",
-    "x-gbk": "gb18030", "euc-kr": "cp949", "ks_c_5601-1987": "cp949", "shift_jis": "cp932", "shift-jis": "cp932",
-    "x-sjis": "cp932", "sjis": "cp932", "big5": "big5hkscs", "x-x-big5": "big5hkscs", "utf8": "utf-8",
-    "unicode-1-1-utf-8": "utf-8", "windows-874": "cp874", "windows-1252": "cp1252", "windows-1254": "cp1254",
+# What a label means on the web is a superset of what it says (WHATWG Encoding, 4.2); names are Python's.
+_SUPERSETS = {
+    "ascii": "cp1252", "iso8859-1": "cp1252", "iso8859-9": "cp1254", "iso8859-11": "cp874", "tis-620": "cp874",
+    "gb2312": "gb18030", "gbk": "gb18030", "euc_kr": "cp949", "shift_jis": "cp932", "big5": "big5hkscs",
 }  # fmt: skip
+# Labels of the same standard that Python does not know.
+_LABELS = {
+    "x-x-big5": "big5", "cn-big5": "big5", "x-gbk": "gbk", "gb_2312": "gbk", "gb_2312-80": "gbk", "csgb2312": "gbk",
+    "shift-jis": "cp932", "x-sjis": "cp932", "sjis": "cp932", "windows-31j": "cp932", "csshiftjis": "cp932",
+    "x-euc-jp": "euc_jp", "cseucpkdfmtjapanese": "euc_jp", "windows-949": "cp949", "cseuckr": "cp949",
+    "ks_c_5601-1989": "cp949", "ksc_5601": "cp949", "csksc56011987": "cp949", "windows-874": "cp874",
+    "dos-874": "cp874", "iso885911": "cp874", "koi": "koi8_r", "koi8": "koi8_r", "koi8-ru": "koi8_u",
+    "x-mac-cyrillic": "mac_cyrillic", "x-mac-ukrainian": "mac_cyrillic", "x-mac-roman": "mac_roman",
+    "mac": "mac_roman", "csmacintosh": "mac_roman", "logical": "iso8859_8", "visual": "iso8859_8",
+    "iso-8859-8-i": "iso8859_8", "iso-8859-8-e": "iso8859_8", "iso-8859-6-i": "iso8859_6",
+    "iso-8859-6-e": "iso8859_6", "iso88591": "cp1252", "iso88592": "iso8859_2", "iso88595": "iso8859_5",
+    "iso88596": "iso8859_6", "iso88597": "iso8859_7", "iso88598": "iso8859_8", "iso88599": "cp1254",
+    "iso885913": "iso8859_13", "iso885915": "iso8859_15", "unicode": "utf-16-le", "ucs-2": "utf-16-le",
+    "iso-10646-ucs-2": "utf-16-le", "csunicode": "utf-16-le", "unicodefffe": "utf-16-be",
+    "unicode-1-1-utf-8": "utf-8", "unicode11utf8": "utf-8", "unicode20utf8": "utf-8",
+} | {f"x-cp{page}": f"cp{page}" for page in range(1250, 1259)}  # fmt: skip
+_NO_CHARSETS = frozenset({"punycode", "idna", "unicode-escape", "raw-unicode-escape", "utf-7", "undefined"})
 # What detection may answer: what pages are written in. Among all that Python knows, rare kin win by chance.
 _WEB_CHARSETS = [
     "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp866", "cp874",
@@ -41,7 +55,7 @@ _WEB_CHARSETS = [
     "gb18030", "big5hkscs", "big5", "shift_jis", "cp932", "euc_jp", "cp949", "euc_kr", "johab", "utf_8", "utf_16_le",
     "utf_16_be",
 ]  # fmt: skip
-_TAKE_ANY_BYTES = frozenset({"cp1252", "iso-8859-15", "cp1254"})  # servers call everything that: Apache by default
+_TAKE_ANY_BYTES = frozenset({"cp1252", "iso8859-15", "cp1254"})  # servers call everything that: Apache by default
 _RUNS = re.compile(rb"[\x80-\xff]{2,}")
 MAX_SHARE_IN_RUNS = 0.5  # of bytes beyond ASCII: accents stand alone, other scripts in words
 _BEYOND_ASCII = re.compile("[^\x00-\x7f]+")
@@ -54,7 +68,7 @@ _OF_LANGUAGES = dict.fromkeys((b"cs", b"sk", b"pl", b"hu", b"hr", b"sl", b"bs", 
     b"tr": "cp1254", b"az": "cp1254", b"lt": "cp1257", b"lv": "cp1257", b"vi": "cp1258",
 }  # fmt: skip
 _ESCAPES_OF_2022_JP = re.compile(rb"\x1b\$[@B]")
-_STATEFUL = frozenset({"iso-2022-jp", "iso-2022-kr", "hz-gb-2312", "hz", "utf-16", "utf-16le", "utf-16be"})
+_STATEFUL = frozenset({"iso2022_jp", "iso2022_kr", "hz", "utf-16", "utf-16-le", "utf-16-be"})
 
 
 def decode(body: bytes, content_type: str, charset: str | None) -> str:
@@ -69,7 +83,7 @@ def decode(body: bytes, content_type: str, charset: str | None) -> str:
         return _checked(body.decode(utf_16, "replace"))
     labels = _labels(body, content_type, charset)
     if _ESCAPES_OF_2022_JP.search(body[:DETECTION_BYTES]):
-        labels.insert(0, "iso-2022-jp")
+        labels.insert(0, "iso2022_jp")
     # UTF-8 first: text in another charset is practically never valid UTF-8; but the stateful ones look like ASCII.
     is_stateful = any(label in _STATEFUL for label in labels)
     candidates = [*labels, "utf-8"] if is_stateful else ["utf-8", *labels]
@@ -93,8 +107,17 @@ def _labels(body: bytes, content_type: str, charset: str | None) -> list[str]:
         for pattern in (_META, _XML):
             match = pattern.search(body[:META_BYTES])
             found.append(match[1].decode("ascii") if match else "")
-    names = [label.strip().lower() for label in found if label.strip()]
-    return list(dict.fromkeys(_ALIASES.get(name, name) for name in names))
+    names = (_charset(label.strip().lower()) for label in found)
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def _charset(label: str) -> str | None:
+    """Return Python's name of the charset that a label means; None for one that nobody knows."""
+    try:
+        name = codecs.lookup(_LABELS.get(label, label)).name
+    except (LookupError, ValueError):
+        return None
+    return None if name in _NO_CHARSETS else _SUPERSETS.get(name, name)
 
 
 def _utf_16_of(body: bytes) -> str | None:
@@ -127,7 +150,7 @@ def _lenient(body: bytes, labels: list[str]) -> str:
 
 def _is_doubtful(body: bytes, name: str) -> bool:
     latin = _latin_of(body)
-    is_of_others = latin not in (None, WESTERN if name == "iso-8859-15" else name)
+    is_of_others = latin not in (None, WESTERN if name == "iso8859-15" else name)
     return is_of_others or _is_of_another_script(body)
 
 

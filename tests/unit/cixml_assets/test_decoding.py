@@ -45,6 +45,34 @@ def test_declared_charset_is_used(text: str, charset: str) -> None:
     assert text in decode(f"<meta charset={charset}>{text}".encode(charset), "text/html", None)
 
 
+@pytest.mark.parametrize(
+    ("label", "text", "charset"),
+    [
+        ("iso-8859-8-i", "שלום עולם", "iso8859_8"),
+        ("koi8-ru", "Все части насоса", "koi8_u"),
+        ("x-mac-cyrillic", "Все части насоса", "mac_cyrillic"),
+        ("Windows-31J", "日本語の①", "cp932"),
+        ("csShiftJIS", "日本語の①", "cp932"),
+        ("dos-874", "ภาษาไทย", "cp874"),
+        ("cp936", "镕基的句子", "gb18030"),
+        ("ks_c_5601-1989", "똠방각하", "cp949"),
+        ("iso_8859-1:1987", "12 € – “gut”", "cp1252"),
+        ("x-cp1250", "žluťoučký", "cp1250"),
+    ],
+)
+def test_names_of_the_web_mean_what_browsers_take_them_for(label: str, text: str, charset: str) -> None:
+    body = f"<meta charset={label}><p>{text}</p>".encode(charset)
+    assert text in decode(body, "text/html", None)
+    assert text in decode(body, "text/html", label)
+
+
+@pytest.mark.parametrize(
+    "label", ["punycode", "unicode_escape", "hex", "rot13", "idna", "utf-7", "base64", "\0", "ü" * 9]
+)
+def test_label_that_names_no_charset_is_passed_over(label: str) -> None:
+    assert decode("Größe \\x41-".encode("cp1252"), "text/html", label) == "Größe \\x41-"
+
+
 def test_broken_byte_here_and_there_is_replaced() -> None:
     assert decode(("Übergröße " * 500).encode() + b"\xff end", "text/html", "utf-8").endswith("\ufffd end")
 
