@@ -74,6 +74,11 @@ _NOTE_ROLES = frozenset({"note", "doc-footnote", "doc-endnote", "doc-endnotes", 
 _LINK_TO_ITSELF = re.compile(r"\b(?:headerlink|viewcode link|anchor link|heading anchor|permalink)\b")
 _NEVER_SHOWN = re.compile(r"visibility:hidden|opacity:0(?![.\d])|font-size:0(?![.\d])|(?:left|top|text-indent):-\d{3,}")
 _FOR_SCREEN_READERS = re.compile(r"\b(?:sr only|visually hidden|visuallyhidden|screen reader text|element invisible)\b")
+_UNFOLDED = re.compile(
+    r"\b(?:accordion|collapse|collapsed|collapsible|toggle|tabs?|tabpanel|panel|answer|fold|folded|expand|expanded|"
+    r"expandable|spoiler|details|dyncontent|faq)\b"
+)
+_HANDLES = frozenset({"h1", "h2", "h3", "h4", "h5", "h6", "dt", "summary", "button", "a"})
 _LINE_OF_CODE = re.compile(r"\b(?:line|token line|code line|view line)\b")
 _WORD_BORDERS = re.compile(r"[_\-]+|(?<=[a-z])(?=[A-Z])")
 _PERMALINK = " \xb6#\U0001f517\uf0c1"  # the links that documentation tools put behind headings
@@ -312,9 +317,22 @@ def _is_invisible(tag: str, element: etree._Element) -> bool:
     style = "".join(str(style).split()).lower()
     if _NEVER_SHOWN.search(style):
         return True
-    if "display:none" not in style:
+    return "display:none" in style and not _may_be_unfolded(element)
+
+
+def _may_be_unfolded(element: etree._Element) -> bool:
+    """Say whether a box that is not displayed is there to be: a click, or a script when all is loaded, shows it."""
+    if next(element.iterdescendants("p", "pre", "table", "li"), None) is None:
         return False
-    return next(element.iterdescendants("p", "pre", "table", "li"), None) is None  # else a box that a click unfolds
+    above = element.getprevious()
+    is_below_handle = above is not None and (above.tag in _HANDLES or "onclick" in above.attrib)
+    if is_below_handle or _has_name(element, _UNFOLDED) or _holds_most_prose(element):
+        return True
+    name = element.get("id")
+    return name is not None and any(
+        link.get("href") == f"#{name}" or link.get("aria-controls") == name or name in (link.get("onclick") or "")
+        for link in element.getroottree().iter("a", "button", "summary", "span", "div")
+    )
 
 
 def _parent_tag(element: etree._Element) -> str:

@@ -206,6 +206,8 @@ def test_what_stands_below_very_many_open_elements_is_not_lost(tag: str) -> None
         "<span class='sr-only'>x</span>",
         "<p>before<span class='visually-hidden'>x</span></p>",
         "<p>before <span style='display:none'>x</span>after</p>",
+        "<div style='display:none'><p>x</p></div>",
+        "<div id='seo' style='display: none'><ul><li>x</li></ul></div>",
         "<template><p>x</p></template>",
         "<p aria-hidden='true'>x</p>",
     ],
@@ -213,6 +215,20 @@ def test_what_stands_below_very_many_open_elements_is_not_lost(tag: str) -> None
 def test_text_that_nobody_sees_is_left_out(hidden: str) -> None:
     text = extract(page(f"<p>{PARAGRAPH}</p>{hidden.replace('x', 'nobody sees this')}")).text
     assert "nobody" not in text
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        "<h3>Why?</h3><div style='display:none'><p>x</p></div>",
+        "<p><a href='#more'>more</a></p><div id='more' style='display:none'><p>x</p></div>",
+        '<p>Which?</p><span onclick="show(\'b7\')">more</span> of it<div id="b7" style="display:none"><p>x</p></div>',
+        "<p>Which?</p><div class='tab-panel' style='display:none'><p>x</p></div>",
+        f"<div style='display:none'><p>x</p><p>{PARAGRAPH}</p><p>{PARAGRAPH}</p></div>",
+    ],
+)
+def test_text_that_a_click_or_the_page_s_script_shows_is_kept(box: str) -> None:
+    assert "is seen later" in extract(page(f"<p>{PARAGRAPH}</p>{box.replace('x<', 'is seen later<')}")).text
 
 
 def test_text_that_is_only_faint_or_small_is_kept() -> None:
@@ -402,7 +418,8 @@ def test_names_made_of_headings_and_unfolding_boxes_are_no_furniture() -> None:
     html = page(
         f"<section id='cookies'><h2>Cookies</h2><p>{PARAGRAPH}</p></section>"
         "<dl><dt id='x.comment'>comment</dt><dd>Text.</dd></dl>"
-        "<div style='display: none'><p>Unfolded later.</p></div><table class='related'><tr><td>cell</td></tr></table>"
+        "<button>More</button><div style='display: none'><p>Unfolded later.</p></div>"
+        "<table class='related'><tr><td>cell</td></tr></table>"
         "<div class='sidebar'><p>A box of text, as DocBook writes it.</p></div>"
     )
     text = extract(html).text
