@@ -23,10 +23,13 @@ REQUESTS_PER_RUN = 24
 """What is in flight when a run dies is paid twice: two requests of 24 are 8 % of its texts."""
 LEAST_REQUEST_TOKENS = 1024
 """A small page is one request: each costs the network's and the commit's latency."""
+MOST_FILL_TOKENS = 4096
+"""Queries of searches wait behind what a fill has at the server: a GPU of 80,000 tokens a second needs 50 ms for it."""
 
 
-def request_tokens(owed_tokens: int, *, most: int) -> int:
-    """Return how many tokens one request of a run should carry."""
+def request_tokens(owed_tokens: int, *, most: int, fills: bool = False) -> int:
+    """Return how many tokens one request of a run should carry; one that `fills` an index is nobody's who waits."""
+    most = min(most, MOST_FILL_TOKENS) if fills else most
     return min(most, max(LEAST_REQUEST_TOKENS, owed_tokens // REQUESTS_PER_RUN))
 
 
@@ -51,7 +54,7 @@ def _answers(parts: Runtime, chunks: ChunksToEmbed, model: Model, stream: Vector
     sizes = [(chunk_hash, vector.token_count) for chunk_hash, vector in stream.plan.owed.items()]
     packs = pack(
         sizes,
-        max_tokens=request_tokens(sum(tokens for _, tokens in sizes), most=settings.batch_tokens),
+        max_tokens=request_tokens(sum(tokens for _, tokens in sizes), most=settings.batch_tokens, fills=chunks.fills),
         max_texts=settings.batch_texts,
     )
     source = (texts for hashes in packs if stream.interruption is None and (texts := chunks.texts(hashes)))
