@@ -129,7 +129,7 @@ def as_tsvector(found: Counter[str], *marks: str) -> str:
 def _lexeme(word: str, language: str) -> str:
     """Return the stem of a word. Accents of Latin letters go after it: stemmers know them, who types may not."""
     normal = unicodedata.normalize("NFKC", word).casefold()[:MAX_LEXEME_CHARACTERS]
-    stem = _stemmer(language).stemWord(normal) if language else normal
+    stem = (_stemmer(language).stemWord(normal) if language else "") or normal  # nothing is left of a lone tatweel
     if stem.isascii() or not all(letter < "ɐ" or unicodedata.combining(letter) for letter in stem):
         return stem
     bare = "".join(letter for letter in unicodedata.normalize("NFD", stem) if not unicodedata.combining(letter))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.lexemes import LANGUAGES, MOST_COUNTED, UNSTEMMED, as_tsvector, counts, stemmed_language, words
+from resources.lexemes import LANGUAGES, MOST_COUNTED, UNSTEMMED, as_tsvector, asked, counts, stemmed_language, words
 
 
 def lexemes(text: str, language: str = UNSTEMMED) -> list[str]:
@@ -58,3 +58,10 @@ def test_half_a_width_is_placed_as_a_whole() -> None:
 def test_a_lexeme_has_as_many_positions_as_it_occurs() -> None:
     assert as_tsvector(Counter({"a": 1, "b": 3}), "c:1") == "'c:1' 'a' 'b':1,2,3"
     assert as_tsvector(Counter({"a": 1000})).endswith(f",{MOST_COUNTED}")
+
+
+@pytest.mark.parametrize(("text", "language"), [("ـ", "ar"), ("ـــ", "ar"), ("ﹷ", "ar"), ("छ", "ne")])
+def test_a_word_of_which_its_stemmer_leaves_nothing_is_kept_as_it_is(text: str, language: str) -> None:
+    """Postgres takes no empty lexeme."""
+    assert all(counts(text, language))
+    assert all(word.lexeme for word in asked(text))
