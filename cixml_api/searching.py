@@ -205,6 +205,7 @@ class Searcher:
         if len(lists) == 1:  # nothing to fuse: the one list's own score ranks
             hits = [replace(hit, fused=None) for hit in hits]
         if question.threshold is not None:
+            is_all = is_all or any(hit.score < question.threshold for hit in hits)  # what comes after is farther still
             hits = [hit for hit in hits if hit.score >= question.threshold]
         return hits, lists[0].candidates, is_all
 
