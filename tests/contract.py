@@ -82,8 +82,12 @@ async def make_one_of_each(api: Api, database: Database, *, key: str, corpus: st
     await api.send("PUT", f"/v1/corpora/{corpus}/grants/c_friend", key=key, json={"role": "reader"})
     nothing = {"filter": {"external_ids": ["none"]}}
     receipt = await api.post(f"/v1/corpora/{corpus}/documents/delete", nothing, key=key)
+    another = {"from": "text", "chunking": {"max_tokens": 64, "overlap_tokens": 8}}
+    version = await api.post(f"/v1/corpora/{corpus}/index-versions", another, key=key)
+    assert version.status_code == 202, version.text
     return {
         "name": corpus,
+        "version_id": version.json()["id"],
         "job_id": job.json()["id"],
         "item_id": items.json()["content"][0]["id"],
         "document_id": f"doc_{document.hex}",
