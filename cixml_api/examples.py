@@ -215,7 +215,7 @@ _INDEX_VERSION: JsonValue = {
     "state_changed_at": _TIME,
 }
 INDEX_VERSION_REQUEST: list[JsonValue] = [
-    {"model": "bge-m3"},
+    {"model": "all-MiniLM-L6-v2", "from": "text", "chunking": {"max_tokens": 128, "overlap_tokens": 16}},
     {"model": "bge-m3", "from": "text", "chunking": {"max_tokens": 512, "overlap_tokens": 64}, "activate": "auto"},
 ]
 
