@@ -168,16 +168,20 @@ class Searcher:
         """Return the hits, one more than asked for if there are, and how many chunks there were to find.
 
         None when `index` no longer serves. Where documents may have so many hits, more are asked for until there are
-        enough, or no others.
+        enough, or no others. What two lists fuse to depends on how far they are read: so that pages of results are one
+        list, a hybrid search reads as far on each page, and what it finds farther comes after what it found before.
         """
-        depth = question.end + 1
-        if question.mode == "hybrid":
-            depth = max(depth, FUSED_FROM)
+        is_hybrid = question.mode == "hybrid"
+        depth = FUSED_FROM if is_hybrid else question.end + 1
+        ranked: list[ScoredHit] = []
         while True:
-            found = await self._ranked(caller_id, index, question, vector, depth)
-            if found is None:
+            answer = await self._ranked(caller_id, index, question, vector, depth)
+            if answer is None:
                 return None
-            hits, candidates, is_all = found
+            hits, candidates, is_all = answer
+            if is_hybrid:
+                known = {found.hit.chunk_id for found in ranked}
+                hits = ranked = ranked + [found for found in hits if found.hit.chunk_id not in known]
             if question.group_size is not None:
                 hits = grouped(hits, question.group_size)
             if is_all or len(hits) > question.end or depth >= MOST_RANKED:

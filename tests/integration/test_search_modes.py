@@ -348,6 +348,21 @@ async def test_pages_of_results_are_one_list(api: Api, database: Database, owner
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/cursor")
 
 
+async def test_pages_of_a_hybrid_search_show_each_hit_once(api: Api, database: Database, owner: Owner) -> None:
+    texts = [f"grouse {'rare ' * (number % 7)}word{number}" for number in range(150)]
+    index(database, "https://e.com/1", *texts)
+    level(owner)
+    shown: list[str] = []
+    more: dict[str, Any] = {}
+    while True:
+        page = await ask(api, "rare grouse", mode="hybrid", top_k=20, **more)
+        shown += [result["text"] for result in page["results"]]
+        if page["next"] is None:
+            break
+        more = {"cursor": page["next"]}
+    assert sorted(shown) == sorted(texts)
+
+
 async def test_neighbours_highlights_and_places_are_told_on_request(api: Api, database: Database, owner: Owner) -> None:
     index(database, "https://e.com/1", "first", "second", "What the grouses' nest is", "fourth", "fifth")
     level(owner)
