@@ -136,6 +136,8 @@ async def start_serving(
     if row.comparison is not None and not row.comparison["is_good"]:
         troubles = "; ".join(row.comparison["troubles"])
         raise ConflictError(f"{troubles}: see its 'comparison'; with 'force': true it serves all the same.")
+    if not row.is_enabled:
+        raise ConflictError(f"Its model {row.model} is not enabled: have it enabled, or ask for another index version.")
     raise ConflictError("Nothing is left of this index version to serve: ask for a new one.")
 
 

@@ -86,6 +86,8 @@ async def search_corpora(
     body: Annotated[schemas.CorporaSearchRequest, Depends(body_of(schemas.CorporaSearchRequest))],
 ) -> Response:
     """Return the best chunks of all these corpora. One that is missing makes the answer 404."""
+    if len({corpus_key(caller, name) for name in body.corpora}) < len(body.corpora):
+        raise InvalidRequestError("a corpus stands there by two names: name each once", pointer="/corpora")
     outcomes: dict[str, Outcome] = {}
     more: dict[UUID, HitDetails] = {}
     for name in body.corpora:  # one after another: the second finds the query's vector in the cache

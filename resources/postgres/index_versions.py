@@ -48,6 +48,7 @@ class VersionSummary:
 
     id: UUID
     model: str
+    is_enabled: bool
     kind: str
     state: str
     chunking: dict[str, Any]
@@ -118,7 +119,8 @@ async def activate(
 ) -> bool:
     """Ask in an owner's transaction that a version serves.
 
-    False: it is neither ready nor may serve again, or it is worse than what serves and not forced.
+    False: it is neither ready nor may serve again, its model is disabled, or it is worse than what serves and not
+    forced.
     """
     parameters = {"corpus_id": corpus_id, "index_version_id": index_version_id, "force": force}
     return await _is_done(connection, await connection.execute(query("activate_version"), parameters))

@@ -139,6 +139,11 @@ async def test_a_ready_version_is_asked_to_serve_and_a_replaced_one_to_serve_aga
     version = made["id"].removeprefix("ver_")
     rows.execute(retired, ["1 hour", version])
     assert (await api.send("POST", f"{path}/activate")).json()["state"] == "ready"
+    rows.execute(retired, ["1 hour", version])
+    rows.execute("UPDATE cixml.models SET is_enabled = false WHERE name = %s", [SECOND])
+    refused = await api.send("POST", f"{path}/activate")
+    assert (refused.status_code, "not enabled" in refused.json()["detail"]) == (409, True)
+    rows.execute("UPDATE cixml.models SET is_enabled = true WHERE name = %s", [SECOND])
     rows.execute(retired, ["-1 hour", version])
     assert (await api.send("POST", f"{path}/activate")).status_code == 409
 

@@ -396,6 +396,12 @@ async def test_several_corpora_answer_as_one(api: Api, database: Database, owner
         assert all(result["neighbours"] for result in found["results"])
     near = await api.post("/v1/search", {"corpora": ["docs", "more"], "query": "hazel grouse", "threshold": 0.99})
     assert [result["text"] for result in near.json()["results"]] == ["hazel grouse"]
-    for corpora, status in ((["docs", "none"], 404), (["docs", "docs"], 422), ([], 422), (["docs", "A b"], 422)):
+    for corpora, status in (
+        (["docs", "none"], 404),
+        (["docs", f"{CALLER}:docs"], 422),
+        (["docs", "docs"], 422),
+        ([], 422),
+        (["docs", "A b"], 422),
+    ):
         assert (await api.post("/v1/search", {"corpora": corpora, "query": "x"})).status_code == status
     assert (await api.post("/v1/search", {"corpora": ["docs"], "query": "x"}, key=BOB)).status_code == 404
