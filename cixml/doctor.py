@@ -16,7 +16,7 @@ from cixml.client import ApiError, ApiUnavailableError, Client
 from cixml.embedded.environment import read_env_file
 from cixml.embedded.readiness import takes_unix_connections
 from cixml.embedded.state import Home
-from cixml.embedded.status import StackState, read_status
+from cixml.embedded.status import StackState, StackStatus, read_status
 from resources.cache.redis import assert_noeviction, make_sync_client
 from resources.embedding.registry import Model, Registry, load_registry
 from resources.embedding.servers import base_url_of, build_client
@@ -60,9 +60,9 @@ def examine(home: Home, settings: Settings, *, api_url: str, environment: Mappin
     registry, models = _models(settings)
     yield models
     if read_env_file(home):
-        stack = _stack(home)
-        yield stack
-        if read_status(home).state is StackState.STOPPED:
+        status = read_status(home)
+        yield _stack(home, status)
+        if status.state is StackState.STOPPED:
             return
     yield from _postgres(settings)
     yield _redis(settings)
@@ -97,9 +97,8 @@ def setting_names(model: type[BaseModel] = Settings, prefix: str = "CIXML_") -> 
 
 
 def _names(environment: Mapping[str, str]) -> Iterator[Check]:
-    unknown = sorted(
-        name for name in environment if name.startswith("CIXML_") and name not in setting_names() | _NO_SETTINGS
-    )
+    known = setting_names() | _NO_SETTINGS
+    unknown = sorted(name for name in environment if name.startswith("CIXML_") and name not in known)
     if unknown:
         remedy = "unset it, or mend its name: docs/configuration.md lists them all"
         yield _warning("settings", f"nobody reads {', '.join(unknown)}", remedy)
@@ -127,8 +126,7 @@ def _models(settings: Settings) -> tuple[Registry | None, Check]:
     return registry, _ok("models", f"{enabled}; new corpora are served by {serving.id}")
 
 
-def _stack(home: Home) -> Check:
-    status = read_status(home)
+def _stack(home: Home, status: StackStatus) -> Check:
     if status.state is StackState.STOPPED:
         return _failed("stack", "it is stopped", "start it with 'cixml up'")
     down = [process.name for process in status.processes if not process.pid]
@@ -252,8 +250,7 @@ def _dagster(settings: Settings) -> Iterator[Check]:
     if settings.dagster.database_url is None:
         yield _failed("dagster", "CIXML_DAGSTER__DATABASE_URL is not set", "set CIXML_DAGSTER__DATABASE_URL")
         return
-    url = settings.dagster.database_url.get_secret_value().replace("postgresql+psycopg2:", "postgresql:")
-    database = Database(url, has_vectors=False)
+    database = Database(settings.dagster_libpq_url(), has_vectors=False)
     try:
         with database.transaction() as connection:
             beats = installation.daemon_heartbeats(connection)

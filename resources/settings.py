@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Self
@@ -280,20 +281,30 @@ class Settings(BaseSettings):
         urls = [self.database_url, self.redis_url, self.embedding_api_base_url, self.membership.url]
         urls += [self.api.database_url, self.pipeline.database_url, self.dagster.database_url]
         plain = [url.get_secret_value() if isinstance(url, SecretStr) else url for url in urls if url]
-        found = {(parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)) for parts in map(urlsplit, plain)}
-        found |= {
+        own = {
             (self.api.host, self.api.port),
             (self.api.metrics_host, self.api.metrics_port),
             (self.dagster.host, self.dagster.webserver_port),
             (self.dagster.code_server_host, self.dagster.code_server_port),
         }
-        return frozenset((host, port) for host, port in found if host and port)
+        return endpoints(plain) | {(host, port) for host, port in own if host and port}
+
+    def dagster_libpq_url(self) -> str:
+        """Return Dagster's database's URL for libpq: without SQLAlchemy's driver. Raises ConfigurationError."""
+        url = self.require(self.dagster.database_url, "CIXML_DAGSTER__DATABASE_URL")
+        return url.replace("postgresql+psycopg2://", "postgresql://", 1)
 
     def require(self, value: SecretStr | str | None, name: str) -> str:
         """Return a setting that this process can't do without. Raises ConfigurationError that names it."""
         if value is None:
             raise ConfigurationError(f"{name} is not set: start the embedded stack with 'cixml up', or set {name}")
         return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def endpoints(urls: Iterable[str]) -> frozenset[tuple[str, int]]:
+    """Return (host, port) of each URL, the port of its scheme where it names none; a URL without a host has none."""
+    parts = ((each.hostname, each.port or _DEFAULT_PORTS.get(each.scheme, 0)) for each in map(urlsplit, urls))
+    return frozenset((host, port) for host, port in parts if host and port)
 
 
 _DEFAULT_PORTS = {"postgresql": 5432, "postgresql+psycopg2": 5432, "redis": 6379, "http": 80, "https": 443}

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from resources.embedding.breaker import CircuitBreaker, ScriptRunner, breaker_limits
 from resources.embedding.client import EmbeddingClient
 from resources.embedding.registry import Model, Registry
-from resources.settings import Settings
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+from resources.settings import Settings, endpoints
 
 
 def base_url_of(settings: Settings, model: Model) -> str:
@@ -38,7 +34,4 @@ def build_client(
 
 def own_endpoints(registry: Registry) -> frozenset[tuple[str, int]]:
     """Return (host, port) of every server that a model names: never fetched, like the product's other servers."""
-    parts = [urlsplit(model.base_url) for model in registry.models if model.base_url]
-    return frozenset(
-        (each.hostname, each.port or _DEFAULT_PORTS.get(each.scheme, 0)) for each in parts if each.hostname
-    )
+    return endpoints(model.base_url for model in registry.models if model.base_url)
