@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
 
 from dagster import DagsterInstance, RunsFilter
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
@@ -19,6 +18,7 @@ from psycopg.rows import TupleRow
 
 from resources.identifiers import Prefix, public_id
 from resources.orchestration import tags
+from resources.orchestration.aside import Aside
 from resources.postgres import deletions, removals
 from resources.postgres.database import Database
 from resources.postgres.deletions import OpenReceipt, Slice
@@ -43,16 +43,11 @@ class Sweeper:
         self._dispatch_seconds = settings.pipeline.dispatch_seconds
         self._instance = instance
         self._is_over = threading.Event()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cixml-deletion")
-        self._under_way: Future[None] | None = None
+        self._aside = Aside("cixml-deletion")
 
     def step_aside(self) -> None:
         """Go on with the deletions on the thread, unless that is under way. Raises what the pass before raised."""
-        if self._under_way is None or self._under_way.done():
-            before, self._under_way = self._under_way, None
-            if before is not None:
-                before.result()
-            self._under_way = self._thread.submit(self._sweep)
+        self._aside.do(self._sweep)
 
     def step(self) -> bool:
         """Remove one slice of one deletion, or delete a page that a crawl found gone, in one transaction.
@@ -85,7 +80,7 @@ class Sweeper:
     def close(self) -> None:
         """End the thread and its connection; a slice under way goes on to its end."""
         self._is_over.set()
-        self._thread.shutdown(cancel_futures=True)
+        self._aside.close()
         self._database.close()
 
     def _sweep(self) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 
+from resources.orchestration.aside import Aside
 from resources.postgres import lexemes
 from resources.postgres.database import Database
 from resources.settings import Settings
@@ -27,18 +27,11 @@ class LexemeKeeper:
         )
         self._is_over = threading.Event()
         self._rests_until = 0.0
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cixml-lexemes")
-        self._under_way: Future[None] | None = None
+        self._aside = Aside("cixml-lexemes")
 
     def step_aside(self) -> None:
         """Go on, unless that is under way or rests. Raises what the pass before raised."""
-        if self._under_way is not None and not self._under_way.done():
-            return
-        before, self._under_way = self._under_way, None
-        if before is not None:
-            before.result()
-        if time.monotonic() >= self._rests_until:
-            self._under_way = self._thread.submit(self._keep)
+        self._aside.do(self._keep)
 
     def step(self) -> bool:
         """Do one slice, in one transaction; False when there was nothing to do."""
@@ -48,10 +41,12 @@ class LexemeKeeper:
     def close(self) -> None:
         """End the thread and its connection; a slice under way goes on to its end."""
         self._is_over.set()
-        self._thread.shutdown(cancel_futures=True)
+        self._aside.close()
         self._database.close()
 
     def _keep(self) -> None:
+        if time.monotonic() < self._rests_until:
+            return
         while not self._is_over.is_set() and self.step():
             pass
         self._rests_until = time.monotonic() + REST_SECONDS

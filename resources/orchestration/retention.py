@@ -9,13 +9,12 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from resources.orchestration.storage import DRIVER
+from resources.orchestration.aside import Aside
 from resources.postgres import dagster_retention, retention
 from resources.postgres.database import Database
 from resources.postgres.retention import Slice
@@ -49,7 +48,7 @@ class Retention:
         self._settings = settings.retention
         self._databases = (
             Database(settings.require(settings.pipeline.database_url, "CIXML_PIPELINE__DATABASE_URL"), options=LIMITS),
-            Database(_dagster_url(settings), options=LIMITS, has_vectors=False),
+            Database(settings.dagster_libpq_url(), options=LIMITS, has_vectors=False),
         )
         self._kinds = _kinds(settings.retention, *self._databases)
         self._left: list[Kind] = []
@@ -57,16 +56,11 @@ class Retention:
         self._rests_until = 0.0
         self._places: dict[str, Place] = {}
         self._walked_at = time.monotonic()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cixml-retention")
-        self._under_way: Future[None] | None = None
+        self._aside = Aside("cixml-retention")
 
     def step_aside(self) -> None:
         """Start a step on the thread, unless one is under way there. Raises what the one before raised."""
-        if self._under_way is None or self._under_way.done():
-            before, self._under_way = self._under_way, None
-            if before is not None:
-                before.result()
-            self._under_way = self._thread.submit(self.step)
+        self._aside.do(self.step)
 
     def step(self) -> None:
         """Remove one slice, in one transaction. After a DatabaseUnavailableError the next kind has its turn."""
@@ -89,7 +83,7 @@ class Retention:
 
     def close(self) -> None:
         """End the thread and its connections; a slice under way goes on to its end."""
-        self._thread.shutdown(cancel_futures=True)
+        self._aside.close()
         for database in self._databases:
             database.close()
 
@@ -121,8 +115,3 @@ def _kinds(settings: RetentionSettings, cixml: Database, dagster: Database) -> l
         (IDLE_DAYS, "workers", cixml, lambda link, _: ours.prune_workers(link, days=IDLE_DAYS)),
     ]
     return [Kind(name=name, database=database, prune=prune) for days, name, database, prune in aged if days > 0]
-
-
-def _dagster_url(settings: Settings) -> str:
-    url = settings.require(settings.dagster.database_url, "CIXML_DAGSTER__DATABASE_URL")
-    return url.replace(DRIVER, "postgresql://", 1)
