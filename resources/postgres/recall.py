@@ -12,13 +12,7 @@ from psycopg.rows import TupleRow
 
 from resources.postgres.batches import IndexVersion
 from resources.postgres.queries import query, query_on
-from resources.postgres.search import (
-    BY_SIGNS,
-    BY_VECTORS,
-    LEAST_RANKED,
-    MOST_INDEXED_NUMBERS,
-    RANKED_FOR_EACH,
-)
+from resources.postgres.search import BY_VECTORS, graph_nearness, ranked
 
 SAMPLE = 40
 """An exact scan each: 0.3 s of 60,000 vectors of 384 dimensions."""
@@ -71,9 +65,7 @@ def _recall(
     exact: Sequence[Sequence[float]],
     ef_search: int,
 ) -> float:
-    is_by_signs = dimension > MOST_INDEXED_NUMBERS
-    near = max(LEAST_RANKED, RANKED_FOR_EACH * TOP_K) if is_by_signs else TOP_K
-    nearness = BY_SIGNS.format(signs=sql.Literal(dimension)) if is_by_signs else BY_VECTORS
+    near, nearness = ranked(dimension, TOP_K), graph_nearness(dimension)
     connection.execute(query("set_probed_graph_scan"), {"ef_search": str(max(ef_search, near))})
     hits = 0
     for vector, truth in zip(vectors, exact, strict=True):

@@ -97,6 +97,16 @@ class _Row:
     is_complete: bool | None = None
 
 
+def graph_nearness(dimension: int) -> sql.Composable:
+    """Return what a graph of vectors of so many dimensions is ordered by: the vectors, or their signs."""
+    return BY_VECTORS if dimension <= MOST_INDEXED_NUMBERS else BY_SIGNS.format(signs=sql.Literal(dimension))
+
+
+def ranked(dimension: int, top_k: int) -> int:
+    """Return how many of a graph's nearest are ranked by their vectors for `top_k` hits."""
+    return top_k if dimension <= MOST_INDEXED_NUMBERS else max(LEAST_RANKED, RANKED_FOR_EACH * top_k)
+
+
 async def search(
     connection: AsyncConnection[TupleRow],
     *,
@@ -113,11 +123,10 @@ async def search(
     """
     parameters = _parameters(index, top_k, where) | {"vector": HalfVector(vector)}
     if index.kind == "hnsw":
-        signs = index.dimension if index.dimension > MOST_INDEXED_NUMBERS else None
-        near = top_k if signs is None else max(LEAST_RANKED, RANKED_FOR_EACH * top_k)
+        near = ranked(index.dimension, top_k)
         most = MOST_SCANNED if where is None else MOST_SCANNED_FILTERED
         scan = GraphScan(ef_search=min(max(index.ef_search, near), MOST_KEPT), most_tuples=most)
-        graph = _graph(index.relation, signs)
+        graph = _graph(index.relation, index.dimension)
         found = _found(await _rows(connection, caller_id, index, graph, parameters | {"near": near}, scan=scan))
         if found is None or len(found.hits) >= min(top_k, found.candidates):
             return found
@@ -191,10 +200,9 @@ async def _rows(
 
 
 @lru_cache(maxsize=256)
-def _graph(relation: str, signs: int | None) -> sql.Composed:
-    """Return the search of a graph: over the vectors, or over so many signs."""
-    nearness = BY_VECTORS if signs is None else BY_SIGNS.format(signs=sql.Literal(signs))
-    return sql.SQL(query("search_hnsw")).format(relation=sql.Identifier("cixml", relation), nearness=nearness)
+def _graph(relation: str, dimension: int) -> sql.Composed:
+    statement = sql.SQL(query("search_hnsw"))
+    return statement.format(relation=sql.Identifier("cixml", relation), nearness=graph_nearness(dimension))
 
 
 def _found(rows: Sequence[_Row]) -> Found | None:
