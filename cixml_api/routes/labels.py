@@ -11,7 +11,7 @@ from cixml_api.addresses import OWNERS, find_corpus
 from cixml_api.bodies import body_of
 from cixml_api.dependencies import AnyServices, Caller
 from cixml_api.openapi import problems, request_body
-from resources.postgres.index_versions import put_labels, read_labels
+from resources.postgres.labels import put_labels, read_labels
 from resources.postgres.pool import caller_transaction, connected
 
 router = APIRouter(prefix="/v1/corpora/{name}/labels", tags=["corpora"])

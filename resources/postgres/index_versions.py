@@ -5,7 +5,7 @@ Filling and flipping are the pipeline's: resources/postgres/index_builds.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -156,26 +156,3 @@ async def _is_done(connection: AsyncConnection[TupleRow], cursor: AsyncCursor[Tu
     """Return whether the statement found its row; the sensor looks once it is committed."""
     await connection.execute(query("notify_jobs"))
     return await cursor.fetchone() is not None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredLabel:
-    """A question, and the documents that answer it, as they were named."""
-
-    query: str
-    relevant: list[str]
-
-
-async def put_labels(
-    connection: AsyncConnection[TupleRow], *, corpus_id: UUID, labels: Sequence[Mapping[str, object]]
-) -> None:
-    """Replace the labels of a corpus in an owner's transaction, and forget what was found by those before."""
-    await connection.execute(query("remove_labels"), {"corpus_id": corpus_id})
-    await connection.execute(query("forget_comparisons"), {"corpus_id": corpus_id})
-    await connection.execute(query("put_labels"), {"corpus_id": corpus_id, "labels": Jsonb(list(labels))})
-
-
-async def read_labels(connection: AsyncConnection[TupleRow], *, caller_id: str, corpus_id: UUID) -> list[StoredLabel]:
-    """Return the labels of a corpus that the caller may see."""
-    parameters = {"corpus_id": corpus_id}
-    return await fetch_as(connection, caller_id, query("read_labels"), parameters, rows=class_row(StoredLabel))
