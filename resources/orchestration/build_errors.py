@@ -12,7 +12,7 @@ from resources.postgres.batches import IndexVersion
 
 
 @contextmanager
-def told(lease: Lease, index: IndexVersion) -> Iterator[None]:
+def errors_noted(lease: Lease, index: IndexVersion) -> Iterator[None]:
     """Note what goes wrong in the block on the version that is filled. What no repetition mends ends it."""
     try:
         yield

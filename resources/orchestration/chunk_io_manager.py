@@ -10,7 +10,7 @@ import dagster as dg
 
 from resources import fail_points
 from resources.errors import ChunkingError
-from resources.orchestration.build_errors import told
+from resources.orchestration.build_errors import errors_noted
 from resources.orchestration.lease import observe
 from resources.orchestration.streams import ChunkOutcome, ChunksToEmbed, ChunkStream
 from resources.orchestration.work import work_of
@@ -29,7 +29,7 @@ class ChunkIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: ChunkStream) -> None:
         counts: Counter[str] = Counter()
         started = time.monotonic()
-        with told(obj.lease, obj.index):
+        with errors_noted(obj.lease, obj.index):
             for group in _groups(obj):
                 counts.update(_store(obj, group))
             counts["waiting"] = _wait_for_extractor(obj)

@@ -21,7 +21,7 @@ from resources.embedding.client import EmbeddingClient
 from resources.errors import EmbeddingRejectedError, EmbeddingUnavailableError
 from resources.identifiers import Prefix, public_id
 from resources.orchestration import progress
-from resources.orchestration.build_errors import told
+from resources.orchestration.build_errors import errors_noted
 from resources.orchestration.lease import Lease
 from resources.orchestration.runtime import Runtime
 from resources.postgres import comparisons
@@ -102,7 +102,7 @@ def compare(lease: Lease, build: IndexVersion, parts: Runtime) -> Comparison:
     serving, corpus_id = lease.batch.serving, lease.batch.corpus_id
     with lease.reading() as connection:
         asked = comparisons.questions(connection, corpus_id=corpus_id, index=serving)
-    with told(lease, build):
+    with errors_noted(lease, build):
         mine = _rank(lease, build, asked, parts)
     try:
         other = _rank(lease, serving, asked, parts) if serving.is_enabled else None

@@ -12,7 +12,7 @@ from resources.embedding.batching import pack
 from resources.embedding.client import BatchEmbedded, EmbeddingClient
 from resources.embedding.registry import Model
 from resources.errors import EmbeddingUnavailableError
-from resources.orchestration.build_errors import told
+from resources.orchestration.build_errors import errors_noted
 from resources.orchestration.fill_progress import FillProgress
 from resources.orchestration.fitting import check_fit
 from resources.orchestration.runtime import Runtime, runtime
@@ -42,7 +42,7 @@ class EmbeddingResource(dg.ConfigurableResource[Any]):
         plan = VectorPlan.of(rows)
         stream = VectorStream(lease=chunks.lease, index=chunks.index, plan=plan, answers=())
         if chunks.fills:
-            with told(chunks.lease, chunks.index):
+            with errors_noted(chunks.lease, chunks.index):
                 check_fit(chunks, model, list(plan.owed))
             stream.progress = FillProgress(rows)
         stream.answers = _answers(runtime(), chunks, model, stream)

@@ -19,7 +19,7 @@ from psycopg.rows import TupleRow
 from resources import fail_points
 from resources.embedding.wire import MODEL_UNAVAILABLE, UNAUTHORIZED
 from resources.errors import BreakerOpenError, EmbeddingRejectedError, EmbeddingUnavailableError
-from resources.orchestration.build_errors import told
+from resources.orchestration.build_errors import errors_noted
 from resources.orchestration.lease import observe
 from resources.orchestration.streams import EmbeddedTexts, VectorStream
 from resources.postgres import corpus_lock, index_builds, promotions, usage, vectors
@@ -40,7 +40,7 @@ class PgVectorIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: VectorStream) -> None:
         writer = _Writer(obj)
         started = time.monotonic()
-        with told(obj.lease, obj.index):
+        with errors_noted(obj.lease, obj.index):
             writer.write()
         fail_points.reach(fail_points.VECTORS_COMMITTED)
         context.add_output_metadata(
