@@ -158,6 +158,9 @@ HIT_LINEAGE: list[JsonValue] = [
             "kind": "exact",
             "state": "serving",
             "created_at": _TIME,
+            "serving_since": _TIME,
+            "embedded_at": _TIME,
+            "run_id": _RUN_ID,
         },
     }
 ]

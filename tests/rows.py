@@ -93,7 +93,7 @@ def embed_and_flip(
         batches.fence(connection, batch_id=batch.batch_id, run_id=run_id)
         corpus_lock.share(connection, corpus_id=batch.corpus_id)
         serving = promotions.current(connection, batch.serving)
-        paid = vectors.store(connection, corpus_id=batch.corpus_id, index=serving, vectors=new)
+        paid = vectors.store(connection, corpus_id=batch.corpus_id, batch_id=batch.batch_id, index=serving, vectors=new)
         flipped = vectors.flip(connection, batch_id=batch.batch_id, index=serving, item_ids=item_ids)
         ended = items.end(
             connection,

@@ -148,6 +148,9 @@ class VectorOrigin(Answer):
     kind: str
     state: str
     created_at: datetime
+    serving_since: datetime
+    embedded_at: datetime | None
+    run_id: str | None
 
 
 class HitLineage(Answer):

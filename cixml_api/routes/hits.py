@@ -13,7 +13,7 @@ from cixml_api.schemas.common import RobotsVerdict
 from resources.errors import NotFoundError
 from resources.fingerprints import ALGORITHM
 from resources.identifiers import Prefix, parse_public_id, public_id
-from resources.postgres.lineage import Lineage, hit_lineage
+from resources.postgres.lineage import Lineage, VectorMaking, hit_lineage, vector_making
 from resources.postgres.pool import connected
 
 router = APIRouter(prefix="/v1/hits", tags=["search"])
@@ -34,12 +34,13 @@ async def read_lineage(caller: Caller, services: AnyServices, chunk_id: str) -> 
     key = parse_public_id(Prefix.CHUNK, chunk_id)
     async with connected(services.pool) as connection:
         row = await hit_lineage(connection, caller_id=caller.caller_id, chunk_id=key)
-    if row is None:
-        raise NotFoundError
-    return views.answer(_lineage(row))
+        if row is None:
+            raise NotFoundError
+        making = await vector_making(connection, caller_id=caller.caller_id, lineage=row)
+    return views.answer(_lineage(row, making))
 
 
-def _lineage(row: Lineage) -> schemas.HitLineage:
+def _lineage(row: Lineage, making: VectorMaking) -> schemas.HitLineage:
     return schemas.HitLineage(
         chunk_id=public_id(Prefix.CHUNK, row.chunk_id),
         document_id=public_id(Prefix.DOCUMENT, row.document_id),
@@ -55,7 +56,7 @@ def _lineage(row: Lineage) -> schemas.HitLineage:
             extractor=row.extractor, text_sha256=row.text_sha256, coverage=row.coverage, language=row.language
         ),
         chunk=_chunk(row),
-        vector=_vector(row),
+        vector=_vector(row, making),
     )
 
 
@@ -93,7 +94,7 @@ def _chunk(row: Lineage) -> schemas.ChunkOrigin:
     )
 
 
-def _vector(row: Lineage) -> schemas.VectorOrigin | None:
+def _vector(row: Lineage, making: VectorMaking) -> schemas.VectorOrigin | None:
     if row.index_version_id is None:
         return None
     return schemas.VectorOrigin.model_validate(
@@ -106,5 +107,8 @@ def _vector(row: Lineage) -> schemas.VectorOrigin | None:
             "kind": row.index_kind,
             "state": row.index_state,
             "created_at": row.index_created_at,
+            "serving_since": row.serving_since,
+            "embedded_at": making.embedded_at,
+            "run_id": making.run_id,
         }
     )

@@ -65,7 +65,12 @@ class VectorOrigin(Answer):
     index_version: str
     kind: str
     state: str
-    created_at: datetime
+    created_at: datetime = Field(description="when the index was asked for")
+    serving_since: datetime
+    embedded_at: datetime | None
+    run_id: str | None = Field(
+        description="the Dagster run that made the vector: of the page's job, or of a re-embedding"
+    )
 
 
 class HitLineage(Answer):

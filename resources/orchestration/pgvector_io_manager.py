@@ -96,12 +96,12 @@ class _Writer:
         if answer is None and not whole:
             return
         lease = self._stream.lease
-        corpus_id = lease.batch.corpus_id
+        corpus_id, batch_id = lease.batch.corpus_id, lease.batch.batch_id
         with lease.transaction() as connection:
             corpus_lock.share(connection, corpus_id=corpus_id)
             index = promotions.current(connection, self._stream.index, serves=lease.serves)
             rows = [] if answer is None else self._rows(answer)
-            paid = vectors.store(connection, corpus_id=corpus_id, index=index, vectors=rows)
+            paid = vectors.store(connection, corpus_id=corpus_id, batch_id=batch_id, index=index, vectors=rows)
             ended = self._end(connection, index, whole, failed or {})
             self._advance(connection, answer)
             usage.count_texts(connection, corpus_id=corpus_id, model_id=index.model_id, paid=paid)

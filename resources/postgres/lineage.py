@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, errors
 from psycopg.rows import TupleRow, class_row
 
 from resources.postgres.pool import fetch_as
-from resources.postgres.queries import query
+from resources.postgres.queries import query, query_on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,7 @@ class Lineage:
     url: str | None
     external_id: str | None
     is_live: bool
+    corpus_id: UUID
     corpus: str
     partition_key: str
     version_id: UUID
@@ -60,13 +61,36 @@ class Lineage:
     index_kind: str | None
     index_state: str | None
     index_created_at: datetime | None
+    serving_since: datetime | None
+    relation: str | None
     model: str | None
     revision: str | None
     dimension: int | None
     fingerprint: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorMaking:
+    """When a chunk's vector was stored, and by which Dagster run. None: nobody noted it, or its batch aged away."""
+
+    embedded_at: datetime | None = None
+    run_id: str | None = None
+
+
 async def hit_lineage(connection: AsyncConnection[TupleRow], *, caller_id: str, chunk_id: UUID) -> Lineage | None:
     """Return where a chunk comes from; None when there is none that the caller may see."""
     found = await fetch_as(connection, caller_id, query("hit_lineage"), {"chunk_id": chunk_id}, rows=class_row(Lineage))
     return found[0] if found else None
+
+
+async def vector_making(connection: AsyncConnection[TupleRow], *, caller_id: str, lineage: Lineage) -> VectorMaking:
+    """Return how the vector came that the chunk is found by; nothing is known of one that is not there."""
+    if lineage.relation is None:
+        return VectorMaking()
+    statement = query_on("vector_making", lineage.relation)
+    parameters = {"corpus_id": lineage.corpus_id, "chunk_hash": lineage.chunk_hash}
+    try:
+        found = await fetch_as(connection, caller_id, statement, parameters, rows=class_row(VectorMaking))
+    except errors.UndefinedTable:  # another index serves since, and the relation is gone
+        return VectorMaking()
+    return found[0] if found else VectorMaking()

@@ -38,7 +38,12 @@ class FlippedItem:
 
 
 def store(
-    connection: Connection[TupleRow], *, corpus_id: UUID, index: IndexVersion, vectors: Sequence[NewVector]
+    connection: Connection[TupleRow],
+    *,
+    corpus_id: UUID,
+    batch_id: UUID,
+    index: IndexVersion,
+    vectors: Sequence[NewVector],
 ) -> dict[str, int]:
     """Store vectors once per (corpus, hash), one ledger row per (caller, model, hash). Needs `register_vector`.
 
@@ -52,7 +57,7 @@ def store(
             copy.set_types(["uuid", "text", "int4", "halfvec"])
             for vector in vectors:
                 copy.write_row((vector.chunk_hash, vector.caller_id, vector.token_count, HalfVector(vector.embedding)))
-        cursor.execute(query_on("upsert_vectors", index.relation), {"corpus_id": corpus_id})
+        cursor.execute(query_on("upsert_vectors", index.relation), {"corpus_id": corpus_id, "batch_id": batch_id})
         cursor.execute(query("record_usage"), {"corpus_id": corpus_id, "model_id": index.model_id})
         return dict(cursor.fetchall())
 

@@ -16,6 +16,8 @@ from resources.postgres.database import Database as PipelineDatabase
 from tests.api import ALICE, BOB, Api, running_api
 from tests.builders import make_job, make_worker
 from tests.database import PEPPER, Database
+from tests.models import SECOND, migrate_models, write_models_file
+from tests.reindexing import Runs, ask
 from tests.rows import index
 
 Owner = psycopg.Connection[Any]
@@ -47,7 +49,8 @@ async def test_a_hit_tells_where_it_comes_from(api: Api, owner: Owner, pipeline:
     assert page["job_id"] == f"job_{job.job_id.hex}"
     assert page["item_id"] == f"item_{job.item_ids[0].hex}"
     runs = owner.execute("SELECT run_id FROM cixml.batches").fetchall()
-    assert [(page["run_id"],)] == [(chunk["run_id"],)] == runs
+    assert [(page["run_id"],)] == [(chunk["run_id"],)] == [(vector["run_id"],)] == runs
+    assert chunk["chunked_at"] <= vector["embedded_at"]
     assert (vector["model"], vector["dimension"], vector["state"]) == ("all-MiniLM-L6-v2", 384, "serving")
     assert told["partition"] == (owner.execute("SELECT partition_key FROM cixml.corpora").fetchone() or [None])[0]
     layer = owner.execute("SELECT text FROM cixml.document_versions").fetchone()
@@ -87,3 +90,32 @@ async def test_a_reader_is_told_all_but_another_s_job(api: Api, owner: Owner, pi
     told = (await api.get(path, key=BOB)).json()
     assert (told["corpus"], told["page"]["job_id"], told["page"]["item_id"]) == (f"{ALICES}:docs", None, None)
     assert told["page"]["run_id"] is not None
+
+
+async def test_a_hit_names_the_run_that_embedded_it_again(
+    api: Api, database: Database, owner: Owner, pipeline: PipelineDatabase, tmp_path: Path
+) -> None:
+    models = write_models_file(tmp_path)
+    migrate_models(database, models)
+    runs = Runs(database, models)
+    make_worker(owner)
+    make_job(owner, URL, caller=ALICES)
+    index(pipeline, b"1", "grouse")
+    chunk, corpus_id = owner.execute("SELECT chunk_id, corpus_id FROM cixml.chunks").fetchone() or [None, None]
+    path = f"/v1/hits/chk_{chunk.hex}/lineage"
+    first = (await api.get(path)).json()
+    again = ask(owner, corpus_id, activate="auto", kind="hnsw")
+    assert runs.fill(owner, again).is_serving
+    (backfill,) = owner.execute("SELECT run_id FROM cixml.batches WHERE kind = 'backfill'").fetchone() or [None]
+    told = (await api.get(path)).json()
+    assert (told["vector"]["model"], told["vector"]["run_id"]) == (SECOND, backfill)
+    assert told["vector"]["embedded_at"] > first["vector"]["embedded_at"]
+    assert told["chunk"]["run_id"] == told["page"]["run_id"] == first["vector"]["run_id"] != backfill
+
+    copied = ask(owner, corpus_id, activate="auto")
+    assert runs.fill(owner, copied).is_serving
+    assert [(await api.get(path)).json()["vector"][name] for name in ("index_version", "run_id")] == [
+        f"ver_{copied.hex}",
+        backfill,
+    ], "its vectors were copied: the run that made them is told"
+    runs.parts.database.close()

@@ -79,7 +79,9 @@ def test_nothing_counts_of_a_transaction_that_was_rolled_back(
 
     def write() -> None:
         with pipeline.transaction() as connection:
-            paid = vectors.store(connection, corpus_id=batch.corpus_id, index=batch.serving, vectors=new)
+            paid = vectors.store(
+                connection, corpus_id=batch.corpus_id, batch_id=batch.batch_id, index=batch.serving, vectors=new
+            )
             ends = [
                 ItemEnd(item_id=item.item_id, status=ItemStatus.INDEXED)
                 for item in batches.open_items(connection, batch_id=batch.batch_id)

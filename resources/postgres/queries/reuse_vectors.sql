@@ -1,6 +1,6 @@
 -- Vectors of the batch's chunks that the corpus has by the same model in another relation: they are paid for.
-INSERT INTO {target} (corpus_id, chunk_hash, embedding)
-SELECT s.corpus_id, s.chunk_hash, s.embedding
+INSERT INTO {target} (corpus_id, chunk_hash, embedding, batch_id, stored_at)
+SELECT s.corpus_id, s.chunk_hash, s.embedding, s.batch_id, s.stored_at
 FROM (
     SELECT DISTINCT c.corpus_id, c.chunk_hash
     FROM cixml.batch_documents w
