@@ -13,16 +13,13 @@ from datetime import UTC, datetime
 from itertools import compress
 from uuid import UUID
 
-import numpy as np
-import numpy.typing as npt
-
 from resources import retrieval_quality as quality
-from resources.embedding.client import EmbeddingClient
-from resources.errors import EmbeddingRejectedError, EmbeddingUnavailableError
+from resources.errors import EmbeddingUnavailableError
 from resources.identifiers import Prefix, public_id
 from resources.orchestration import progress
 from resources.orchestration.build_errors import errors_noted
 from resources.orchestration.lease import Lease
+from resources.orchestration.query_vectors import query_vectors
 from resources.orchestration.runtime import Runtime
 from resources.postgres import comparisons
 from resources.postgres.batches import IndexVersion
@@ -31,7 +28,6 @@ from resources.settings import SearchSettings
 
 WORSE = "worse_than_serving"
 QUERIES_AT_ONCE = 32
-Vector = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +123,7 @@ def _rank(lease: Lease, index: IndexVersion, asked: Sequence[LabelledQuery], par
     seconds: list[float] = []
     for start in range(0, len(asked), QUERIES_AT_ONCE):
         texts = [each.query for each in asked[start : start + QUERIES_AT_ONCE]]
-        vectors = _vectors(parts, client, texts)
+        vectors = query_vectors(parts, client, texts)
         with lease.reading() as connection:
             for vector in vectors:
                 if vector is None:
@@ -142,16 +138,6 @@ def _rank(lease: Lease, index: IndexVersion, asked: Sequence[LabelledQuery], par
                 seconds.append(time.perf_counter() - began)
         progress.mark()
     return _Ranking(documents=documents, seconds=seconds)
-
-
-def _vectors(parts: Runtime, client: EmbeddingClient, texts: Sequence[str]) -> list[Vector | None]:
-    """Return the vector of each query; None for those that the model can't take, which are asked alone then."""
-    try:
-        return list(parts.loop.run(client.embed(texts, operation="read")).vectors)
-    except EmbeddingRejectedError:
-        if len(texts) == 1:
-            return [None]
-    return [vector for text in texts for vector in _vectors(parts, client, [text])]
 
 
 def _judge(

@@ -72,7 +72,7 @@ class _Build:
         self._corpus_id = corpus_id
         self._source = lease.batch.serving
         self._target = target
-        self._dimension = work.parts.registry.get(target.model).dimension
+        self._parts = work.parts
         self._recall: Recall | None = None
         self._build_seconds = 0.0
         self._lock_seconds = 0.0
@@ -111,7 +111,7 @@ class _Build:
         if not self._target.has_own_relation:
             return
         started = time.monotonic()
-        self._recall = build_graph(self._lease, self._target, rows=rows, dimension=self._dimension)
+        self._recall = build_graph(self._parts, self._lease, self._target, rows=rows)
         self._build_seconds = time.monotonic() - started
 
     def _mark(self) -> int | None:

@@ -103,7 +103,7 @@ def _index(work: RunWork, lease: Lease, build: IndexBuild) -> Recall | None:
         if index_builds.has_graph(connection, index=build):
             return None
         rows = promotions.count(connection, index=build)
-    return build_graph(lease, build, rows=rows, dimension=work.parts.registry.get(build.model).dimension)
+    return build_graph(work.parts, lease, build, rows=rows)
 
 
 def _flip(lease: Lease, build: IndexBuild, *, grace_seconds: float) -> int:

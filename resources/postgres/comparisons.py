@@ -42,6 +42,12 @@ def questions(connection: Connection[TupleRow], *, corpus_id: UUID, index: Index
     return [LabelledQuery(query=row[0], relevant=[]) for row in rows]
 
 
+def labelled_queries(connection: Connection[TupleRow], *, corpus_id: UUID, limit: int) -> list[str]:
+    """Return the first labelled queries of a corpus, whatever of their documents is live."""
+    rows = connection.execute(query("labelled_queries"), {"corpus_id": corpus_id, "limit": limit}).fetchall()
+    return [row[0] for row in rows]
+
+
 def nearest_documents(
     connection: Connection[TupleRow], *, corpus_id: UUID, index: IndexVersion, vector: npt.NDArray[np.float32]
 ) -> list[UUID]:

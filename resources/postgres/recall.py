@@ -1,11 +1,13 @@
-"""How much of what is nearest a graph finds, asked of a sample of its own vectors. Nothing here commits."""
+"""How much of what is nearest a graph finds, asked of a sample of its own vectors and of queries. Nothing commits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
+import numpy as np
+import numpy.typing as npt
 from pgvector import HalfVector
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
@@ -29,27 +31,36 @@ class Recall:
 
     recall: float
     ef_search: int
+    queries: int
 
     @property
     def metadata(self) -> dict[str, int | float | str]:
-        return {"recall_at_10": round(self.recall, 4), "ef_search": self.ef_search}
+        return {"recall_at_10": round(self.recall, 4), "ef_search": self.ef_search, "probed_queries": self.queries}
 
     @property
     def is_enough(self) -> bool:
         return self.recall >= MIN_RECALL
 
 
-def tune(connection: Connection[TupleRow], *, index: IndexVersion, dimension: int) -> Recall:
+def tune(
+    connection: Connection[TupleRow],
+    *,
+    index: IndexVersion,
+    dimension: int,
+    queries: Sequence[npt.NDArray[np.float32]] = (),
+) -> Recall:
     """Take the least `ef_search` whose recall is enough, and return it; the largest where none is.
 
     Settings of this transaction change: end it after this. Needs `register_vector`.
     """
     connection.execute(query("set_exact_scan"))
-    vectors = _sample(connection, index)
+    vectors = _sample(connection, index) + [HalfVector(each) for each in queries]
     exact = [_nearest(connection, index, vector, nearness=BY_VECTORS, near=TOP_K) for vector in vectors]
-    found = Recall(recall=1.0, ef_search=EF_SEARCHES[0])
+    found = Recall(recall=1.0, ef_search=EF_SEARCHES[0], queries=len(queries))
     for ef_search in EF_SEARCHES:
-        found = Recall(recall=_recall(connection, index, dimension, vectors, exact, ef_search), ef_search=ef_search)
+        found = replace(
+            found, recall=_recall(connection, index, dimension, vectors, exact, ef_search), ef_search=ef_search
+        )
         if found.is_enough:
             break
     parameters = {"index_version_id": index.index_version_id, "ef_search": found.ef_search}

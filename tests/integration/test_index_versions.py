@@ -16,7 +16,7 @@ import pytest
 from cixml_assets.checks import comparison_result
 from resources.embedding.answer import Embedded
 from resources.embedding.registry import Model
-from resources.errors import EmbeddingRejectedError, LeaseLostError
+from resources.errors import EmbeddingRejectedError, EmbeddingUnavailableError, LeaseLostError
 from resources.orchestration import tags
 from resources.orchestration.build_errors import errors_noted
 from resources.orchestration.comparison import compare
@@ -496,3 +496,30 @@ def test_without_labels_nothing_is_judged(owner: Owner, pipeline: PipelineDataba
     work.close()
     assert (found.queries, found.is_labelled, found.is_good) == (9, False, True)
     assert found.candidate.ndcg_at_10 is None
+
+
+@pytest.mark.parametrize(("is_away", "asked"), [(False, 2), (True, 0)])
+def test_a_graph_is_asked_the_labelled_queries_too(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs, *, is_away: bool, asked: int
+) -> None:
+    owner.execute(
+        "INSERT INTO cixml.labels SELECT %s, n, x || ' one. ', '{gone}' "
+        "FROM unnest('{a,b,a too long}'::text[]) WITH ORDINALITY AS l (x, n)",
+        [corpus],
+    )
+
+    class Answering(AskedRuntime):
+        def embedding(self, model: Model) -> Any:
+            if is_away:
+                raise EmbeddingUnavailableError
+            return super().embedding(model)
+
+    parts = Answering(runs.parts.settings)
+    work = RunWork(run_of(owner, ask(owner, corpus, kind="hnsw")), parts)
+    runs.embed(work)
+    ready = make_ready(work)
+    work.close()
+    parts.database.close()
+    assert ready is not None
+    assert ready.recall is not None
+    assert (ready.recall.queries, ready.recall.is_enough) == (asked, True)
