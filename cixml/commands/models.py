@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.table import Table
@@ -15,6 +16,11 @@ from resources.embedding.registry import Model, Registry, load_registry, tokeniz
 from resources.errors import ConfigurationError, DatabaseUnavailableError
 from resources.settings import Settings
 
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+T = TypeVar("T")
 models_app = typer.Typer(
     no_args_is_help=True,
     help="Embedding models: list, enable, disable them.",
@@ -70,8 +76,9 @@ def enable(model_id: ModelId, as_json: AsJson = False) -> None:
 
 @models_app.command(epilog="Example: [bold]cixml models disable bge-m3[/bold]")
 def disable(model_id: ModelId, as_json: AsJson = False) -> None:
-    """Disable a model that serves nothing; its vectors stay."""
+    """Disable a model that serves nothing and is to serve nothing; its vectors stay."""
     from cixml.models_file import switch
+    from resources.postgres.models import waiting_versions
 
     settings = Settings.load()
     path = settings.embedding.models_file
@@ -85,6 +92,11 @@ def disable(model_id: ModelId, as_json: AsJson = False) -> None:
         raise ConfigurationError(
             f"{model_id} serves {corpora} {'corpus' if corpora == 1 else 'corpora'}, which could not be searched any "
             "more: embed them again with another model first"
+        )
+    if waiting := _asked(settings, lambda connection: waiting_versions(connection, fingerprint=model.fingerprint)):
+        raise ConfigurationError(
+            f"{waiting} index {'version' if waiting == 1 else 'versions'} by {model_id} could not be filled or serve "
+            "any more: let their owners drop them first (cixml indexes, cixml drop-index)"
         )
     _take_up(load_registry(path), model_id, switch(path, model_id, enabled=False), as_json)
 
@@ -105,15 +117,21 @@ def _take_up(registry: Registry, model_id: str, changed: bool, as_json: bool) ->
 
 def _served(settings: Settings) -> dict[str, int] | None:
     """Return how many corpora each model serves, by fingerprint; None when the database does not say."""
-    from resources.postgres.database import Database  # a quarter of the start of every command
     from resources.postgres.models import corpora_served
+
+    return _asked(settings, corpora_served)
+
+
+def _asked(settings: Settings, ask: Callable[[Connection[TupleRow]], T]) -> T | None:
+    """Return what the database answers; None when it does not."""
+    from resources.postgres.database import Database  # a quarter of the start of every command
 
     if settings.pipeline.database_url is None:
         return None
     database = Database(settings.pipeline.database_url.get_secret_value())
     try:
         with database.transaction() as connection:
-            return corpora_served(connection)
+            return ask(connection)
     except DatabaseUnavailableError:
         return None
     finally:

@@ -64,3 +64,10 @@ def corpora_served(connection: Connection[TupleRow]) -> dict[str, int]:
     """Return, by the fingerprint of a model, how many corpora of all callers it serves."""
     rows = connection.execute(query("serving_models")).fetchall()
     return {fingerprint: corpora for _, fingerprint, corpora in rows}
+
+
+def waiting_versions(connection: Connection[TupleRow], *, fingerprint: str) -> int:
+    """Return how many index versions by a model are building or ready."""
+    row = connection.execute(query("waiting_versions"), {"fingerprint": fingerprint}).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 import pytest_asyncio
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
+from typer.testing import CliRunner
 
+from cixml import main
 from resources.membership import caller_id_of
 from tests.api import ALICE, BOB, Api, index_document, running_api
 from tests.database import PEPPER, Database
@@ -235,3 +238,17 @@ async def test_labels_are_replaced_read_and_the_owners(api: Api, rows: Rows) -> 
     assert (await api.send("PUT", granted, json={"labels": []}, key=BOB)).status_code == 403
     assert (await api.send("PUT", path, json={"labels": []})).status_code == 200
     assert rows.execute("SELECT FROM cixml.labels").fetchone() is None
+
+
+async def test_a_model_is_not_disabled_while_a_version_by_it_is_to_serve(
+    api: Api, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CIXML_EMBEDDING__MODELS_FILE", str(tmp_path / "models.toml"))
+    monkeypatch.setenv("CIXML_PIPELINE__DATABASE_URL", database.pipeline_url)
+    monkeypatch.setenv("CIXML_HOME", str(tmp_path / "home"))
+    version = await ask(api, model=SECOND)
+    refused = await asyncio.to_thread(CliRunner().invoke, main.app, ["models", "disable", SECOND])
+    assert f"1 index version by {SECOND} could not be filled" in str(refused.exception)
+    assert (await api.send("DELETE", f"{VERSIONS}/{version['id']}")).status_code == 202
+    done = await asyncio.to_thread(CliRunner().invoke, main.app, ["models", "disable", SECOND])
+    assert done.exit_code == 0, done.output
