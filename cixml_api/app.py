@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
@@ -45,7 +46,7 @@ from resources import fail_points
 from resources.cache.claims import RedisClaims
 from resources.cache.query_vectors import QueryVectorCache
 from resources.cache.rate_limits import RateLimits
-from resources.cache.redis import Scripts, make_async_client, redis_errors
+from resources.cache.redis import Scripts, make_async_client, memory, redis_errors
 from resources.embedding.registry import Model, load_registry
 from resources.embedding.servers import build_client
 from resources.fingerprints import chunking_fingerprint
@@ -53,7 +54,7 @@ from resources.membership import KeyFileMembership, Membership
 from resources.membership.claims import RememberingMembership
 from resources.membership.service import MembershipClient
 from resources.postgres.corpora import NewIndex
-from resources.postgres.pool import create_pool
+from resources.postgres.pool import create_dagster_pool, create_pool
 from resources.settings import Settings
 from resources.types import Chunking
 
@@ -130,6 +131,8 @@ def create_app(
         models={each.id: each for each in registry.enabled},
         breakers=embedding.breakers,
         ping_redis=embedding.ping_redis,
+        redis_memory=partial(memory, redis) if redis else None,
+        dagster_pool=create_dagster_pool(settings) if settings.dagster.database_url else None,
     )
 
     closes = [embedding.close, *([redis.aclose] if redis else []), known.aclose]
@@ -158,8 +161,10 @@ def _lifespan(services: Services, closes: Iterable[Close]) -> Callable[[FastAPI]
         async with AsyncExitStack() as stack:
             for close in closes:
                 stack.push_async_callback(close)
-            stack.push_async_callback(services.pool.close)
-            await services.pool.open(wait=False)
+            for pool in (services.pool, services.dagster_pool):
+                if pool is not None:
+                    stack.push_async_callback(pool.close)
+                    await pool.open(wait=False)
             for beside in (services.audit, services.search_counts):
                 stack.push_async_callback(beside.close)
                 beside.start()

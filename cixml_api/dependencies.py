@@ -18,6 +18,7 @@ from cixml_api.model_watch import ModelWatch
 from cixml_api.open_streams import OpenStreams
 from cixml_api.search_counts import SearchCounts
 from cixml_api.searching import Searcher
+from resources.cache.redis import Memory
 from resources.embedding.breaker import BreakerReport
 from resources.embedding.registry import Model
 from resources.errors import ForbiddenError, UnauthenticatedError
@@ -54,6 +55,8 @@ class Services:
     models: Mapping[str, Model]
     breakers: tuple[Breaker, ...]
     ping_redis: Callable[[], Awaitable[None]] | None
+    redis_memory: Callable[[], Awaitable[Memory]] | None
+    dagster_pool: Pool | None
 
 
 async def get_services(request: Request) -> Services:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cixml_api.audit import AuditLog
 from cixml_api.errors import BodyTooLargeError, problem
 from resources.cache.rate_limits import WINDOW_SECONDS, Count
+from resources.telemetry import metrics
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
@@ -52,6 +53,7 @@ class RequestFrame:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                _observe(scope, state["started"])
                 message["headers"] = [
                     *(header for header in message["headers"] if header[0] != b"x-request-id"),
                     (b"x-request-id", request_id.encode()),
@@ -70,6 +72,7 @@ class RequestFrame:
             raise
         finally:
             context.detach(token)
+            metrics.requests.labels(_route(scope), status).inc()
             if "access" in state:
                 self._audit.add(state["access"], state, status=status)
 
@@ -90,6 +93,15 @@ class RequestFrame:
             return message
 
         await self._app(scope, receive_limited, send)
+
+
+def _route(scope: Scope) -> str:
+    """Return the id of the operation that answered, so that no path of a caller is in a metric."""
+    return getattr(scope.get("route"), "operation_id", None) or "none"
+
+
+def _observe(scope: Scope, started: float) -> None:
+    metrics.request_duration_seconds.labels(_route(scope)).observe(time.perf_counter() - started)
 
 
 def _rate_headers(count: Count | None) -> list[tuple[bytes, bytes]]:

@@ -176,6 +176,10 @@ class PipelineSettings(BaseModel):
         default=86_400.0, description="a document not checked for so long is due for refresh"
     )
     refresh_items: int = Field(default=1000, description="most documents that one refresh run takes")
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(
+        default=0, description="of /metrics of a worker and of lifeline; 0: none, the API reads the folder of all"
+    )
 
 
 class RetentionSettings(BaseModel):
@@ -284,6 +288,7 @@ class Settings(BaseSettings):
         own = {
             (self.api.host, self.api.port),
             (self.api.metrics_host, self.api.metrics_port),
+            (self.pipeline.metrics_host, self.pipeline.metrics_port),
             (self.dagster.host, self.dagster.webserver_port),
             (self.dagster.code_server_host, self.dagster.code_server_port),
         }

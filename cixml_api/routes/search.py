@@ -175,6 +175,7 @@ def _answer(
     content: schemas.SearchAnswer | schemas.CorporaSearchAnswer, body: schemas.Question, took: schemas.TookMilliseconds
 ) -> Response:
     metrics.search_duration_seconds.labels(body.mode, "total").observe(took.total / 1000)
+    metrics.search_results.labels(body.mode).observe(len(content.results))
     headers = {"Server-Timing": ", ".join(f"{phase};dur={value}" for phase, value in took)}
     return views.answer(content, headers=headers | ({"Degraded": "embedding"} if content.degraded else {}))
 

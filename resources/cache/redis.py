@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import redis
 import redis.asyncio
@@ -77,6 +78,21 @@ def assert_noeviction(client: redis.Redis) -> None:
             f"Redis has maxmemory-policy {policy!r}: it may drop queued work when it is full. "
             f"Set 'maxmemory-policy {NOEVICTION}' in its configuration"
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What the server uses, and may use; a limit of 0 is none."""
+
+    used_bytes: int
+    limit_bytes: int
+
+
+async def memory(client: redis.asyncio.Redis) -> Memory:
+    """Return how full the server is. Raises CacheUnavailableError."""
+    with redis_errors():
+        found = await client.info("memory")
+    return Memory(used_bytes=found["used_memory"], limit_bytes=found["maxmemory"])
 
 
 class Scripts:

@@ -190,7 +190,7 @@ class EmbeddingClient:
         finally:
             metrics.embedding_latency_seconds.labels(operation).observe(time.monotonic() - started)
         await self._breaker.success(permit)
-        metrics.embedding_batch_size.observe(len(sent))
+        metrics.embedding_batch_size.labels(operation).observe(len(sent))
         metrics.tokens_used.labels(self.model.id, operation).inc(embedded.tokens)
         return embedded
 

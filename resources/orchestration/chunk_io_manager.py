@@ -29,7 +29,7 @@ class ChunkIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: ChunkStream) -> None:
         counts: Counter[str] = Counter()
         started = time.monotonic()
-        with errors_noted(obj.lease, obj.index):
+        with errors_noted(obj.lease, obj.index), metrics.stage_duration_seconds.labels(Stage.CHUNKING).time():
             for group in _groups(obj):
                 counts.update(_store(obj, group))
             counts["waiting"] = _wait_for_extractor(obj)

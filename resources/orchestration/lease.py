@@ -273,9 +273,12 @@ def give_up(
 
 
 def observe(ended: Sequence[EndedItem]) -> None:
-    """Count ended items, after their commit."""
+    """Count ended items and the jobs that ended with them, after their commit."""
     for item in ended:
-        stage = item.failed_stage or (Stage.SCRAPING if item.status is ItemStatus.UNCHANGED else Stage.EMBEDDING)
+        stage = item.failed_stage or (Stage.SCRAPING if item.status == ItemStatus.UNCHANGED else Stage.EMBEDDING)
         metrics.items.labels(stage, item.status, item.code or "").inc()
         if item.status in (ItemStatus.INDEXED, ItemStatus.UNCHANGED):
             metrics.submit_to_searchable_seconds.observe(item.age_seconds)
+    over = {item.job_id: item for item in ended if item.job_outcome is not None}
+    for item in over.values():
+        metrics.job_duration_seconds.labels(item.job_outcome).observe(item.job_seconds or 0.0)

@@ -26,9 +26,9 @@ from resources.orchestration.lease import give_up, observe
 from resources.orchestration.lexemes import LexemeKeeper
 from resources.orchestration.retention import Retention
 from resources.orchestration.runtime import Runtime, runtime
-from resources.postgres import batches, locks
+from resources.postgres import batches, locks, state
 from resources.postgres.batches import ExpiredBatch
-from resources.telemetry import metrics
+from resources.telemetry import exporter, metrics
 from resources.telemetry.logs import configure_logging
 from resources.types import BatchState
 
@@ -83,6 +83,7 @@ class Lifeline:
         with self._parts.database.session() as connection:
             if not locks.try_lock(connection, key=locks.LIFELINE):
                 return
+            state.beat(connection, part=state.LIFELINE)
         self.lapse()
         for batch in self.reap():
             self._close_run_of(batch)
@@ -186,6 +187,7 @@ def main() -> int:
     try:
         parts = runtime()
         configure_logging(parts.settings.log_level, json=False)
+        exporter.start(parts.settings.pipeline.metrics_host, parts.settings.pipeline.metrics_port)
         with DagsterInstance.get() as instance, closing(Lifeline(parts, instance)) as lifeline:
             lifeline.run(stopped)
     except CixmlError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 
 import dagster as dg
 from psycopg import Connection
@@ -38,10 +39,11 @@ class PageIOManager(dg.ConfigurableIOManager):
         started = time.monotonic()
         if obj is not None:
             settings = work_of(context.run_id).parts.settings
-            for group in _groups(obj):
-                counts.update(_store(obj, group, settings))
-                _yield_turn(obj, time.monotonic() - started, settings)
-            counts["released"] += _release_unstarted(obj)
+            with metrics.stage_duration_seconds.labels(Stage.SCRAPING).time():
+                for group in _groups(obj):
+                    counts.update(_store(obj, group, settings))
+                    _yield_turn(obj, time.monotonic() - started, settings)
+                counts["released"] += _release_unstarted(obj)
         context.add_output_metadata(
             {
                 "pages_fetched": counts["fetched"],
@@ -105,7 +107,7 @@ def _store(stream: FetchStream, group: Sequence[FetchOutcome], settings: Setting
     ends = [*of.get("unchanged", ()), *of.get("failed", ()), *of.get("skipped", ())]
     others = [*of.get("retried", ()), *of.get("released", ()), *of.get("duplicate", ())]
     for outcome in group:
-        metrics.fetch.labels(_label(outcome)).inc()
+        metrics.fetch.labels(_label(outcome), _cache_label(outcome)).inc()
     found, queued_pages = crawling.naming(group), settings.limits.queued_pages
     with stream.lease.transaction() as connection:
         crawling.take_turns(connection, found, queued_pages=queued_pages)
@@ -209,6 +211,13 @@ def _label(outcome: FetchOutcome) -> str:
     if outcome.error is not None:
         return outcome.error.code
     return str(outcome.page.status) if outcome.page else "unknown"
+
+
+def _cache_label(outcome: FetchOutcome) -> str:
+    """Return whether what is stored served still: `none` where the page was not asked for on that condition."""
+    if outcome.page is not None and outcome.page.status == HTTPStatus.NOT_MODIFIED:
+        return "hit"
+    return "miss" if outcome.page is not None and (outcome.item.etag or outcome.item.last_modified) else "none"
 
 
 def _yield_turn(stream: FetchStream, seconds: float, settings: Settings) -> None:

@@ -26,6 +26,7 @@ from resources.postgres import corpus_lock, index_builds, promotions, usage, vec
 from resources.postgres.batches import IndexVersion
 from resources.postgres.items import EndedItem, ItemEnd
 from resources.postgres.vectors import FlippedItem, NewVector
+from resources.telemetry import metrics
 from resources.types import ItemStatus, Stage
 
 MIN_WAIT_SECONDS = 1.0
@@ -40,7 +41,7 @@ class PgVectorIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: VectorStream) -> None:
         writer = _Writer(obj)
         started = time.monotonic()
-        with errors_noted(obj.lease, obj.index):
+        with errors_noted(obj.lease, obj.index), metrics.stage_duration_seconds.labels(Stage.EMBEDDING).time():
             writer.write()
         fail_points.reach(fail_points.VECTORS_COMMITTED)
         context.add_output_metadata(
@@ -67,7 +68,7 @@ class _Writer:
         self._stream = stream
         self._plan = stream.plan
         self.counts: Counter[str] = Counter()
-        self._ended: list[EndedItem] = []
+        self._flipped: list[FlippedItem] = []
 
     def write(self) -> None:
         self._begin_progress()
@@ -138,8 +139,8 @@ class _Writer:
         failed: dict[UUID, EmbeddingRejectedError],
     ) -> list[EndedItem]:
         lease = self._stream.lease
-        flipped = vectors.flip(connection, batch_id=lease.batch.batch_id, index=index, item_ids=whole)
-        ends = [self._indexed(item) for item in flipped] + [_refused(*pair) for pair in failed.items()]
+        self._flipped = vectors.flip(connection, batch_id=lease.batch.batch_id, index=index, item_ids=whole)
+        ends = [self._indexed(item) for item in self._flipped] + [_refused(*pair) for pair in failed.items()]
         return lease.end_items(connection, ends)
 
     def _rows(self, answer: EmbeddedTexts) -> list[NewVector]:
@@ -167,8 +168,12 @@ class _Writer:
 
     def _count(self, answer: EmbeddedTexts | None, ended: Sequence[EndedItem]) -> None:
         observe(ended)
+        for flipped in self._flipped:
+            metrics.chunks.labels("added").inc(flipped.added)
+            metrics.chunks.labels("kept").inc(flipped.kept)
+            metrics.chunks.labels("removed").inc(flipped.removed)
         for item in ended:
-            self.counts["indexed" if item.status is ItemStatus.INDEXED else "failed"] += 1
+            self.counts["indexed" if item.status == ItemStatus.INDEXED else "failed"] += 1
             if item.item_id in self._plan.usage:
                 self.counts["cached_tokens"] += self._plan.usage[item.item_id].cached_tokens
         if answer is not None:

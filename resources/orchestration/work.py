@@ -26,6 +26,7 @@ from resources.postgres import batches, claims, index_builds, items, promotions
 from resources.postgres.batches import IndexVersion
 from resources.postgres.index_builds import IndexBuild
 from resources.postgres.promotions import REFERENCE_DIMENSION
+from resources.telemetry import metrics
 from resources.types import Corpus
 
 DRAIN_SECONDS = 30.0
@@ -130,8 +131,12 @@ class RunWork:
     def _begin(self, batch_id: UUID) -> None:
         settings = self._parts.settings.pipeline
         with self._parts.database.transaction() as connection:
-            batches.begin(connection, batch_id=batch_id, run_id=self._run.run_id, lease_seconds=settings.lease_seconds)
+            waited = batches.begin(
+                connection, batch_id=batch_id, run_id=self._run.run_id, lease_seconds=settings.lease_seconds
+            )
             ended = items.end_cancelled(connection, batch_id=batch_id)
+        for seconds in waited:
+            metrics.fairshare_wait_seconds.observe(seconds)
         observe(ended)
         fail_points.reach(fail_points.BATCH_BEGUN)
         self._leases[None] = self._lease(batch_id)

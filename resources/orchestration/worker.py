@@ -33,6 +33,7 @@ from resources.orchestration.watchdog import Watchdog
 from resources.postgres import workers
 from resources.postgres.database import OUTAGES
 from resources.settings import Settings
+from resources.telemetry import exporter
 from resources.telemetry.logs import configure_logging
 
 HEARTBEAT_SECONDS = 5.0
@@ -112,6 +113,7 @@ def build(settings: Settings, *, queues: list[str], slots: int) -> Celery:
     worker_process_init.connect(executor.open, weak=False)
 
     def ready(sender: Any, **_: object) -> None:
+        exporter.start(settings.pipeline.metrics_host, settings.pipeline.metrics_port)
         presence.beat()
         sender.timer.call_repeatedly(HEARTBEAT_SECONDS, presence.beat)
 

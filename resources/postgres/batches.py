@@ -97,13 +97,18 @@ class RunBatches:
     finished_at: datetime | None
 
 
-def begin(connection: Connection[TupleRow], *, batch_id: UUID, run_id: str, lease_seconds: float) -> None:
-    """Take a claimed batch for a run. Raises LeaseLostError when it is no longer claimed: the run ends without work."""
+def begin(connection: Connection[TupleRow], *, batch_id: UUID, run_id: str, lease_seconds: float) -> list[float]:
+    """Take a claimed batch for a run; return how long each item of a first try waited for that, in seconds.
+
+    Raises LeaseLostError when it is no longer claimed: the run ends without work.
+    """
     row = connection.execute(
         query("begin_batch"), {"batch_id": batch_id, "run_id": run_id, "lease_seconds": lease_seconds}
     ).fetchone()
     if row is None:
         raise LeaseLostError(f"batch {batch_id} is no longer claimed")
+    waited: list[float] = row[1]
+    return waited
 
 
 def facts(connection: Connection[TupleRow], *, batch_id: UUID) -> Batch:

@@ -47,7 +47,7 @@ class ItemEnd:
 class EndedItem:
     """What ended in this transaction; `age_seconds` since it was submitted, for the histogram.
 
-    `ended_crawl` is its job, if that crawls and is over.
+    `ended_crawl` is its job, if that crawls and is over. `job_outcome`: its job is over too, after `job_seconds`.
     """
 
     item_id: UUID
@@ -56,6 +56,9 @@ class EndedItem:
     code: str | None
     age_seconds: float
     ended_crawl: UUID | None = None
+    job_id: UUID
+    job_outcome: str | None = None
+    job_seconds: float | None = None
 
 
 def lock_jobs(connection: Connection[TupleRow], item_ids: Iterable[UUID]) -> None:

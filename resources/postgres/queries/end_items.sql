@@ -57,7 +57,7 @@ WITH ending AS (
             WHEN j.items_good + t.good = 0 THEN 'failed'
             ELSE 'partial' END
     FROM tally t WHERE j.id = t.job_id
-    RETURNING j.id, j.finished_at IS NOT NULL AND j.crawl IS NOT NULL AS ends_crawl
+    RETURNING j.id, j.status, j.finished_at, j.created_at, j.finished_at IS NOT NULL AND j.crawl IS NOT NULL AS ends_crawl
 ), removed AS (
     INSERT INTO cixml.removed_pages (item_id, document_id, corpus_id, caller_id)
     SELECT d.id, d.document_id, d.corpus_id, d.caller_id FROM ended d JOIN ending e ON e.item_id = d.id
@@ -82,7 +82,9 @@ WITH ending AS (
     SET pages = u.pages + excluded.pages, bytes = u.bytes + excluded.bytes, chunks = u.chunks + excluded.chunks,
         cached_tokens = u.cached_tokens + excluded.cached_tokens
 )
-SELECT id AS item_id, status, failed_stage, error ->> 'code' AS code,
-       extract(epoch FROM clock_timestamp() - created_at)::float8 AS age_seconds,
-       (SELECT c.id FROM counted c WHERE c.id = job_id AND c.ends_crawl) AS ended_crawl
-FROM ended
+SELECT e.id AS item_id, e.status, e.failed_stage, e.error ->> 'code' AS code,
+       extract(epoch FROM clock_timestamp() - e.created_at)::float8 AS age_seconds,
+       CASE WHEN c.ends_crawl THEN c.id END AS ended_crawl,
+       e.job_id, CASE WHEN c.finished_at IS NOT NULL THEN c.status END AS job_outcome,
+       extract(epoch FROM c.finished_at - c.created_at)::float8 AS job_seconds
+FROM ended e JOIN counted c ON c.id = e.job_id

@@ -25,9 +25,9 @@ WITH given AS MATERIALIZED (
     LEFT JOIN cixml.document_versions v ON v.id = m.version_id
     WHERE j.id = %(job_id)s
     ORDER BY m.position
-    RETURNING id, caller_id, corpus_id, url_key, host, status
+    RETURNING id, caller_id, corpus_id, url_key, host, status, start_stage
 )
-INSERT INTO cixml.work_queue (item_id, caller_id, corpus_id, url_key, host)
-SELECT id, caller_id, corpus_id, url_key, host
+INSERT INTO cixml.work_queue (item_id, caller_id, corpus_id, url_key, host, stage)
+SELECT id, caller_id, corpus_id, url_key, host, start_stage
 FROM items
 WHERE status = 'queued'

@@ -10,8 +10,8 @@ WITH freed AS (
         next_attempt_at = now() + make_interval(secs => %(delay_seconds)s),
         paused_since = CASE WHEN %(reason)s = 'host_paused' THEN coalesce(i.paused_since, now()) ELSE i.paused_since END
     FROM freed f WHERE i.id = f.item_id AND i.finished_at IS NULL
-    RETURNING i.id, i.host, i.next_attempt_at
+    RETURNING i.id, i.host, i.next_attempt_at, i.start_stage
 )
-INSERT INTO cixml.work_queue (item_id, caller_id, corpus_id, url_key, host, ready_at, enqueued_at)
-SELECT w.id, f.caller_id, f.corpus_id, f.url_key, w.host, w.next_attempt_at, f.enqueued_at
+INSERT INTO cixml.work_queue (item_id, caller_id, corpus_id, url_key, host, ready_at, enqueued_at, stage)
+SELECT w.id, f.caller_id, f.corpus_id, f.url_key, w.host, w.next_attempt_at, f.enqueued_at, w.start_stage
 FROM waiting w JOIN freed f ON f.item_id = w.id

@@ -36,11 +36,11 @@ WITH parent AS (
            coalesce(k.chunk_count, 0), k.kind, k.depth, k.parent_item_id, k.family
     FROM chosen k, job j
     ORDER BY k.place
-    RETURNING id, caller_id, corpus_id, url_key, host
+    RETURNING id, caller_id, corpus_id, url_key, host, start_stage
 ), marked AS (
     UPDATE cixml.job_items i SET retried_as = k.new_id FROM chosen k, job WHERE i.id = k.id
 ), queued AS (
-    INSERT INTO cixml.work_queue (item_id, caller_id, corpus_id, url_key, host)
-    SELECT id, caller_id, corpus_id, url_key, host FROM items
+    INSERT INTO cixml.work_queue (item_id, caller_id, corpus_id, url_key, host, stage)
+    SELECT id, caller_id, corpus_id, url_key, host, start_stage FROM items
 )
 SELECT (SELECT id FROM job) AS job_id, (SELECT coalesce(array_agg(id), '{}') FROM chosen) AS retried FROM parent

@@ -1,0 +1,1 @@
+SELECT metric, label, number FROM cixml.state_numbers()
