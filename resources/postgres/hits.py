@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow, class_row, scalar_row
 
 from resources.lexemes import AskedWord
 from resources.postgres.corpora import ServingIndex
-from resources.postgres.pool import fetch_as
+from resources.postgres.pool import fetch_as, one_plan
 from resources.postgres.queries import query
 from resources.postgres.search import Hit
 
@@ -47,7 +47,7 @@ async def neighbours(
         parameters,
         rows=class_row(Neighbour),
         corpus_id=index.corpus_id,
-        has_one_plan=True,
+        planning=one_plan(),
     )
     places = {(hit.version_id, hit.ordinal): hit.chunk_id for hit in hits}
     found: defaultdict[UUID, list[Neighbour]] = defaultdict(list)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import LiteralString, TypeVar
 from uuid import UUID
 
@@ -64,12 +64,17 @@ def create_dagster_pool(settings: Settings) -> Pool:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GraphScan:
-    """How far a scan of a graph goes: the candidates it keeps, and the rows after which it gives up."""
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """A statement that sets how the one after it is planned, up to the end of its transaction."""
 
-    ef_search: int
-    most_tuples: int
+    statement: LiteralString
+    parameters: Mapping[str, object] = field(default_factory=dict)
+
+
+def one_plan() -> Planning:
+    """Return the planning of a statement whose best plan is the same whatever its values: once a connection."""
+    return Planning(query("set_generic_plan"))
 
 
 @asynccontextmanager
@@ -111,23 +116,17 @@ async def fetch_as(
     *,
     rows: AsyncRowFactory[Row],
     corpus_id: UUID | None = None,
-    scan: GraphScan | None = None,
-    has_one_plan: bool = False,
+    planning: Planning | None = None,
 ) -> list[Row]:
-    """Run one reading statement as the caller, in one round trip. `scan` is for one that scans a graph.
-
-    `has_one_plan`: its best plan is the same whatever its values, so it is planned once a connection.
+    """Run one reading statement as the caller, in one round trip.
 
     With `corpus_id` policies show that corpus alone, if the caller may see it: they are cheaper then. Up to the
     pipeline's sync the statements are one transaction, so settings are local to it.
     """
     async with connection.pipeline():
         await connection.execute(query("set_caller"), [caller_id, corpus_id.hex if corpus_id else ""])
-        if scan is not None:
-            settings = {"ef_search": str(scan.ef_search), "max_scan_tuples": str(scan.most_tuples)}
-            await connection.execute(query("set_graph_scan"), settings)
-        elif has_one_plan:
-            await connection.execute(query("set_generic_plan"))
+        if planning is not None:
+            await connection.execute(planning.statement, planning.parameters)
         cursor = connection.cursor(row_factory=rows)
         await cursor.execute(statement, parameters)
     return await cursor.fetchall()

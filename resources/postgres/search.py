@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 from resources.lexemes import AskedWord
 from resources.postgres.corpora import ServingIndex
 from resources.postgres.lexemes import corpus_mark
-from resources.postgres.pool import GraphScan, fetch_as
+from resources.postgres.pool import Planning, fetch_as, one_plan
 from resources.postgres.queries import query, query_on
 
 MOST_INDEXED_NUMBERS = 4000
@@ -125,12 +125,17 @@ async def search(
     if index.kind == "hnsw":
         near = ranked(index.dimension, top_k)
         most = MOST_SCANNED if where is None else MOST_SCANNED_FILTERED
-        scan = GraphScan(ef_search=min(max(index.ef_search, near), MOST_KEPT), most_tuples=most)
+        kept = min(max(index.ef_search, near), MOST_KEPT)
+        scan = Planning(query("set_graph_scan"), {"ef_search": str(kept), "max_scan_tuples": str(most)})
         graph = _graph(index.relation, index.dimension)
-        found = _found(await _rows(connection, caller_id, index, graph, parameters | {"near": near}, scan=scan))
+        found = _found(await _rows(connection, caller_id, index, graph, parameters | {"near": near}, scan))
         if found is None or len(found.hits) >= min(top_k, found.candidates):
             return found
-    return _found(await _rows(connection, caller_id, index, query_on("search_exact", index.relation), parameters))
+    exact = query_on("search_exact", index.relation)
+    hashed = (
+        Planning(query("set_hashed_scan")) if index.kind == "exact" else None
+    )  # of a large corpus a filter lets few pass
+    return _found(await _rows(connection, caller_id, index, exact, parameters, hashed))
 
 
 async def search_keywords(
@@ -156,7 +161,7 @@ async def search_keywords(
     statement = query("search_keyword")
     for is_bounded in (True, False):
         bounded = parameters | {"is_bounded": is_bounded}
-        rows = await _rows(connection, caller_id, index, statement, bounded, has_one_plan=True)
+        rows = await _rows(connection, caller_id, index, statement, bounded, one_plan())
         found = _found(rows)
         if found is None or len(found.hits) >= top_k or (rows and rows[0].is_complete):
             break
@@ -180,9 +185,7 @@ async def _rows(
     index: ServingIndex,
     statement: LiteralString | sql.Composed,
     parameters: Mapping[str, object],
-    *,
-    scan: GraphScan | None = None,
-    has_one_plan: bool = False,
+    planning: Planning | None,
 ) -> list[_Row]:
     try:
         return await fetch_as(
@@ -192,8 +195,7 @@ async def _rows(
             parameters,
             rows=class_row(_Row),
             corpus_id=index.corpus_id,
-            scan=scan,
-            has_one_plan=has_one_plan,
+            planning=planning,
         )
     except errors.UndefinedTable:
         return []

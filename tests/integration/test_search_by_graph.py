@@ -12,7 +12,10 @@ from uuid import uuid4
 import dagster as dg
 import psycopg
 import pytest_asyncio
-from pgvector.psycopg import register_vector_async
+from pgvector import HalfVector
+from pgvector.psycopg import register_vector, register_vector_async
+from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from resources.membership import caller_id_of
 from resources.orchestration import tags
@@ -21,6 +24,7 @@ from resources.orchestration.runtime import Runtime
 from resources.orchestration.work import RunWork
 from resources.postgres.corpora import CorpusKey, serving_index
 from resources.postgres.pool import connected
+from resources.postgres.queries import query, query_on
 from resources.postgres.search import Found, search
 from tests.api import ALICE, Api, index_document, running_api
 from tests.database import PEPPER, Database, PostgresServer
@@ -181,3 +185,26 @@ async def test_searches_during_the_flip_are_whole_and_name_one_index(
     stopped.set()
     await asyncio.gather(*searchers)
     assert len(seen) == 2, "both indexes answered, one after the other"
+
+
+def most_rows(plan: dict[str, Any]) -> float:
+    """Return the most rows that a step of an executed plan made or threw away, over all its loops."""
+    rows = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Join Filter", 0)
+    return max([rows * plan["Actual Loops"], *(most_rows(step) for step in plan.get("Plans", []))])
+
+
+async def test_an_exact_search_reads_no_row_again_for_each_other_one_before_there_are_statistics(
+    api: Api, owner: Owner, database: Database
+) -> None:
+    row = owner.execute("SELECT id, corpus_id, chunking_fp, relation FROM cixml.index_versions").fetchone()
+    assert row
+    version, corpus_id, chunking_fp, relation = row
+    values = {"index_version": version, "corpus_id": corpus_id, "chunking_fp": chunking_fp, "top_k": 10}
+    values |= {"filter": None, "values": Jsonb({}), "vector": HalfVector(word_vector("word1", 384))}
+    explained = sql.SQL("EXPLAIN (ANALYZE, FORMAT JSON) ") + query_on("search_exact", relation)
+    with psycopg.connect(database.api_url) as connection:
+        register_vector(connection)
+        connection.execute(query("set_caller"), [CALLER, corpus_id.hex])
+        connection.execute(query("set_hashed_scan"))
+        [[[told]]] = connection.execute(explained, values).fetchall()
+    assert most_rows(told["Plan"]) == DOCUMENTS * CHUNKS
