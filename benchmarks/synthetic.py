@@ -8,7 +8,7 @@ from enum import StrEnum
 
 SLOW_SECONDS = 1.0
 _PATH = re.compile(r"/(tiny|slow)/(\d+)\.html")
-_WORDS = [
+WORDS = [
     "index",
     "table",
     "page",
@@ -64,7 +64,7 @@ def find(path: str) -> tuple[Kind, int] | None:
 def body_of(kind: Kind, number: int) -> bytes:
     """Return a page of about 1 KB: one chunk, with words of its own."""
     digest = hashlib.shake_128(f"{kind} {number}".encode()).digest(90)
-    words = [_WORDS[byte % len(_WORDS)] for byte in digest]
+    words = [WORDS[byte % len(WORDS)] for byte in digest]
     sentences = [f"The {' '.join(words[at : at + 9])} of note {number}." for at in range(0, len(words), 9)]
     half = len(sentences) // 2
     paragraphs = (f"<p>{' '.join(part)}</p>" for part in (sentences[:half], sentences[half:]))
