@@ -240,6 +240,7 @@ INDEX_VERSION_DETAIL: list[JsonValue] = [
         "activation_requested_at": None,
         "drop_after": None,
         "progress": {
+            "cut": {"done": 1000, "total": 1000},
             "documents": {"done": 120, "total": 1000},
             "chunks": {"done": 700, "total": 5571},
             "share": 0.1257,

@@ -214,12 +214,21 @@ def _fill_progress(row: VersionSummary) -> schemas.FillProgress | None:
     if row.filling_since is None or row.filling_seconds is None:
         return None
     left, done = row.chunks_total - row.chunks_done, row.chunks_done - row.chunks_reused
+    is_cut = row.documents_cut >= row.documents_total
     return schemas.FillProgress(
+        cut=schemas.Done(done=row.documents_cut, total=row.documents_total),
         documents=schemas.Done(done=row.documents_done, total=row.documents_total),
         chunks=schemas.Done(done=row.chunks_done, total=row.chunks_total),
         share=round(row.chunks_done / row.chunks_total, 4) if row.chunks_total else 0.0,
-        eta_seconds=math.ceil(row.filling_seconds * left / done) if left and done > 0 else None if left else 0,
+        eta_seconds=_eta(row.filling_seconds, left=left, done=done) if is_cut else None,
     )
+
+
+def _eta(seconds: float, *, left: int, done: int) -> int | None:
+    """Return the seconds that the rest takes at the pace so far; None before there is one."""
+    if not left:
+        return 0
+    return math.ceil(seconds * left / done) if done > 0 else None
 
 
 def receipt(row: Receipt) -> schemas.Receipt:

@@ -31,12 +31,22 @@ class Done(Answer):
 
 
 class FillProgress(Answer):
-    """How far an index is: documents that are whole in it, chunks that have their vector."""
+    """How far an index is: documents that are cut for it, and whole in it; chunks that have their vector."""
 
+    cut: Done
     documents: Done
     chunks: Done
     share: float
     eta_seconds: int | None
+
+    @property
+    def is_cut(self) -> bool:
+        return self.cut.done >= self.cut.total
+
+    @property
+    def step(self) -> Done:
+        """Return how far what is done now is: documents while they are cut, then chunks that get their vectors."""
+        return self.chunks if self.is_cut else self.cut
 
 
 class IndexVersionError(Answer):

@@ -97,7 +97,8 @@ def _follow(client: Client, asked: dict[str, IndexVersionDetail]) -> dict[str, I
         while waiting := [name for name, each in found.items() if not each.is_settled]:
             for name in waiting:
                 each = found[name] = client.index_versions.get(name, found[name].id)
-                done, total = (each.progress.chunks.done, each.progress.chunks.total) if each.progress else (0, None)
+                step = each.progress.step if each.progress else None
+                done, total = (step.done, step.total) if step else (0, None)
                 progress.update(tasks[name], completed=done, total=total, description=_description(name, each))
             time.sleep(LOOK_SECONDS)
     return found
@@ -105,6 +106,8 @@ def _follow(client: Client, asked: dict[str, IndexVersionDetail]) -> dict[str, I
 
 def _description(name: str, version: IndexVersionDetail) -> str:
     facts = [f"{name}: {version.state}"]
+    if version.progress and not version.progress.is_cut:
+        facts.append("cutting texts")
     if version.progress and version.progress.eta_seconds:
         facts.append(f"about {version.progress.eta_seconds} s left")
     if version.error:

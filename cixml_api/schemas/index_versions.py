@@ -45,8 +45,9 @@ class Done(Answer):
 
 
 class FillProgress(Answer):
-    """How far an index version is: documents that are whole in it, chunks that have their vector."""
+    """How far an index version is: documents that are cut for it, and whole in it; chunks that have their vector."""
 
+    cut: Done
     documents: Done
     chunks: Done
     share: float

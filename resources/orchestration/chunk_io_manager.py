@@ -14,7 +14,7 @@ from resources.orchestration.build_errors import errors_noted
 from resources.orchestration.lease import observe
 from resources.orchestration.streams import ChunkOutcome, ChunksToEmbed, ChunkStream
 from resources.orchestration.work import work_of
-from resources.postgres import chunks, corpus_lock, crawls, pages
+from resources.postgres import chunks, corpus_lock, crawls, index_builds, pages
 from resources.postgres.items import ItemEnd
 from resources.telemetry import metrics
 from resources.types import ItemStatus, Stage
@@ -30,8 +30,8 @@ class ChunkIOManager(dg.ConfigurableIOManager):
         counts: Counter[str] = Counter()
         started = time.monotonic()
         with errors_noted(obj.lease, obj.index), metrics.stage_duration_seconds.labels(Stage.CHUNKING).time():
-            for group in _groups(obj):
-                counts.update(_store(obj, group))
+            for number, group in enumerate(_groups(obj)):
+                counts.update(_store(obj, group, is_first=not number))
             counts["waiting"] = _wait_for_extractor(obj)
             _fail_backfill(counts)
         documents = counts["documents"]
@@ -77,7 +77,7 @@ def _groups(stream: ChunkStream) -> Iterator[list[ChunkOutcome]]:
         yield group
 
 
-def _store(stream: ChunkStream, group: Sequence[ChunkOutcome]) -> Counter[str]:
+def _store(stream: ChunkStream, group: Sequence[ChunkOutcome], *, is_first: bool) -> Counter[str]:
     """Write one group in one fenced transaction and return what was counted."""
     batch_id = stream.lease.batch.batch_id
     done = [outcome.chunked for outcome in group if outcome.chunked is not None]
@@ -85,6 +85,8 @@ def _store(stream: ChunkStream, group: Sequence[ChunkOutcome]) -> Counter[str]:
     unreported = [outcome.error for outcome in group if outcome.error is not None and outcome.version.item_id is None]
     with stream.lease.transaction() as connection:
         corpus_lock.share(connection, corpus_id=stream.lease.batch.corpus_id)
+        if stream.fills and is_first:
+            index_builds.note_cut(connection, corpus_id=stream.lease.batch.corpus_id, index=stream.index)
         chunks.store(
             connection,
             batch_id=batch_id,
@@ -92,6 +94,9 @@ def _store(stream: ChunkStream, group: Sequence[ChunkOutcome]) -> Counter[str]:
             versions=done,
             keeps_texts=stream.index.is_from_raw,
         )
+        if stream.fills:
+            version_id = stream.index.index_version_id
+            index_builds.advance_cut(connection, index_version_id=version_id, documents=len(done))
         ended = stream.lease.end_items(connection, [_end(outcome) for outcome in failed])
         new_ids = [chunked.version.item_id for chunked in done if chunked.version.item_id is not None]
         ended += crawls.end_repeated(connection, batch_id=batch_id, item_ids=new_ids)

@@ -148,6 +148,11 @@ class ChunkStream:
     outcomes: Iterable[ChunkOutcome]
     interruption: ExtractorUnavailableError | None = None
 
+    @property
+    def fills(self) -> bool:
+        """Return whether they are for a version that does not serve."""
+        return self.lease.is_backfill and self.index.state != "serving"
+
 
 class ChunksToEmbed:
     """The chunks of a batch's documents for one index version; texts are read a few at a time, when they are sent."""

@@ -6,7 +6,7 @@ Nothing here commits. The lock and the order of the steps are the caller's (reso
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from psycopg import Connection, sql
@@ -42,6 +42,13 @@ class IndexBuild(IndexVersion):
     is_forced: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Totals:
+    documents: int
+    documents_cut: int
+    chunks: int
+
+
 def due(connection: Connection[TupleRow]) -> list[DueBuild]:
     """Return what nobody works on, the oldest first."""
     with connection.cursor(row_factory=class_row(DueBuild)) as cursor:
@@ -74,6 +81,17 @@ def reuse_vectors(connection: Connection[TupleRow], *, batch_id: UUID, index: In
     return copied
 
 
+def note_cut(connection: Connection[TupleRow], *, corpus_id: UUID, index: IndexVersion) -> None:
+    """Keep how many documents are cut, for who asks; the rest is cut now."""
+    totals = _totals(connection, corpus_id, index)
+    connection.execute(query("note_cut"), {"index_version_id": index.index_version_id} | asdict(totals))
+
+
+def advance_cut(connection: Connection[TupleRow], *, index_version_id: UUID, documents: int) -> None:
+    """Count what was cut."""
+    connection.execute(query("advance_cut"), {"index_version_id": index_version_id, "documents": documents})
+
+
 def note(
     connection: Connection[TupleRow],
     *,
@@ -82,21 +100,18 @@ def note(
     documents_missing: int,
     chunks_missing: int,
 ) -> None:
-    """Keep how far a fill is, for who asks; it begins now."""
-    row = connection.execute(
-        query("fill_totals"), {"corpus_id": corpus_id, "chunking_fp": index.chunking_fp}
-    ).fetchone()
+    """Keep how far a fill is, for who asks; vectors are made now."""
+    missing = {"documents_missing": documents_missing, "chunks_missing": chunks_missing}
+    totals = _totals(connection, corpus_id, index)
+    connection.execute(query("note_fill"), {"index_version_id": index.index_version_id} | missing | asdict(totals))
+
+
+def _totals(connection: Connection[TupleRow], corpus_id: UUID, index: IndexVersion) -> _Totals:
+    parameters = {"corpus_id": corpus_id, "chunking_fp": index.chunking_fp}
+    with connection.cursor(row_factory=class_row(_Totals)) as cursor:
+        row = cursor.execute(query("fill_totals"), parameters).fetchone()
     assert row is not None
-    connection.execute(
-        query("note_fill"),
-        {
-            "index_version_id": index.index_version_id,
-            "documents": row[0],
-            "documents_missing": documents_missing,
-            "chunks": row[1],
-            "chunks_missing": chunks_missing,
-        },
-    )
+    return row
 
 
 def advance(connection: Connection[TupleRow], *, index_version_id: UUID, documents: int, chunks: int) -> None:

@@ -60,6 +60,7 @@ class VersionSummary:
     comparison: dict[str, Any] | None
     filling_since: datetime | None
     documents_total: int
+    documents_cut: int
     documents_done: int
     chunks_total: int
     chunks_done: int

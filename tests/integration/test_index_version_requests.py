@@ -74,11 +74,17 @@ async def test_progress_and_the_time_left_are_told(api: Api, rows: Rows) -> None
     assert made["progress"] is None
     rows.execute(
         "UPDATE cixml.index_versions SET filling_since = now() - interval '10 seconds', documents_total = 10, "
-        "documents_done = 4, chunks_total = 100, chunks_done = 60, chunks_reused = 20 WHERE state = 'building'"
+        "documents_cut = 10, documents_done = 4, chunks_total = 100, chunks_done = 60, chunks_reused = 20 "
+        "WHERE state = 'building'"
     )
     progress = (await api.get(f"{VERSIONS}/{made['id']}")).json()["progress"]
     assert progress["documents"] == {"done": 4, "total": 10}
     assert (progress["share"], 10 <= progress["eta_seconds"] <= 11) == (0.6, True)
+    rows.execute(
+        "UPDATE cixml.index_versions SET documents_cut = 7, chunks_total = 0, chunks_done = 0, chunks_reused = 0"
+    )
+    progress = (await api.get(f"{VERSIONS}/{made['id']}")).json()["progress"]
+    assert (progress["cut"], progress["eta_seconds"]) == ({"done": 7, "total": 10}, None), "texts are cut"
 
 
 async def test_a_new_cut_has_chunk_sets_of_its_own(api: Api, rows: Rows) -> None:

@@ -85,10 +85,11 @@ def test_a_version_of_another_model_is_filled_and_serves_when_it_is_asked_to(
     filled = runs.fill(owner, version)
     assert (filled.is_serving, state(owner, version), serving(owner, corpus)[1]) == (False, "ready", MODEL)
     progress = owner.execute(
-        "SELECT documents_done, documents_total, chunks_done, chunks_total FROM cixml.index_versions WHERE id = %s",
+        "SELECT documents_cut, documents_done, documents_total, chunks_done, chunks_total FROM cixml.index_versions "
+        "WHERE id = %s",
         [version],
     ).fetchone()
-    assert progress == (3, 3, 9, 9)
+    assert progress == (3, 3, 3, 9, 9)
     assert due(pipeline) == [], "it waits for its activation"
     write(owner, pipeline, "d")
     activate(owner, version)
@@ -451,6 +452,8 @@ def test_what_is_deleted_meanwhile_leaves_every_version(
     building = ask(owner, corpus, source="text")
     work = RunWork(run_of(owner, building), runs.parts)
     runs.cut(work, same_cut)
+    told = "SELECT documents_cut, documents_total, documents_done FROM cixml.index_versions WHERE id = %s"
+    assert owner.execute(told, [building]).fetchone() == (3, 3, 0), "how far the cut is shows before a text is embedded"
     runs.embed(work)
     work.close()
     only_its = {chunk_hash(f"a {number}. ") for number in ("one", "two")}
