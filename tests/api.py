@@ -143,9 +143,19 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def served(api: Api) -> AsyncIterator[str]:
+async def served(api: Api, *, trusted_proxies: Sequence[str] = ()) -> AsyncIterator[str]:
     """Serve a running API on a port of loopback, as in production; returns its address."""
-    server = _Server(uvicorn.Config(api.app, lifespan="off", log_config=None, access_log=False, ws="none"))
+    server = _Server(
+        uvicorn.Config(
+            api.app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            ws="none",
+            proxy_headers=bool(trusted_proxies),
+            forwarded_allow_ips=list(trusted_proxies),
+        )
+    )
     # Only where the protocol is named does asyncio turn Nagle's algorithm off: else each answer waits 40 ms.
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
