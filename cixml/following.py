@@ -9,12 +9,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cixml import tables
-from cixml.client import Client, CorporaSearchAnswer, Job, SearchAnswer
+from cixml.client import Client, Job
 
 _POLL_SECONDS = 0.5
 _DONE = ("indexed", "unchanged", "skipped", "failed", "cancelled")
 _STAGES = ("scraping", "chunking", "embedding")
-_SNIPPET_CHARACTERS = 240
 
 
 def follow(client: Client, job_id: str, console: Console) -> Job:
@@ -55,17 +54,3 @@ def print_job(console: Console, client: Client, job: Job) -> None:
         code, detail = (item.error.code, item.error.detail or "") if item.error else ("internal", "")
         console.print(f"[red]failed[/red] {escape(item.name)}: {code} {escape(detail)}")
     console.print(f"try them again with 'cixml retry {job.id}'")
-
-
-def print_hits(console: Console, answer: SearchAnswer | CorporaSearchAnswer) -> None:
-    """Print each hit: rank, score, title, address, the beginning of its text."""
-    if answer.degraded:
-        console.print(f"[yellow]degraded:[/yellow] {answer.degraded}")
-    if not answer.results:
-        console.print("no hits")
-    for hit in answer.results:
-        text = " ".join(hit.text.split())
-        snippet = text if len(text) <= _SNIPPET_CHARACTERS else text[:_SNIPPET_CHARACTERS].rsplit(" ", 1)[0] + " ..."
-        address = hit.url or hit.external_id or hit.document_id
-        console.print(f"[bold]{hit.rank}. {escape(hit.title or address)}[/bold]  {hit.score:.3f}")
-        console.print(f"   {escape(address)}\n   {escape(snippet)}", highlight=False)

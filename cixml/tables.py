@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from cixml.client.index_types import ComparisonReport, IndexVersionDetail
+from cixml.client.index_types import ComparisonReport, IndexVersionDetail, LabelRecord
 from cixml.client.types import (
     Allowance,
     Chunk,
@@ -142,6 +142,13 @@ def built(found: Mapping[str, IndexVersionDetail]) -> Table:
     table = _table("corpus", "index", "model", "state", "chunks of", "done", "why")
     for corpus, version in found.items():
         table.add_row(corpus, version.id, version.model, _state(version.state), *_fill(version))
+    return table
+
+
+def labels(found: Iterable[LabelRecord]) -> Table:
+    table = _table("question", "answered by")
+    for label in found:
+        table.add_row(escape(label.query), escape(", ".join(label.relevant)))
     return table
 
 

@@ -131,7 +131,11 @@ class HttpRecord(Answer):
 
 
 class RobotsRecord(Answer):
-    """What the host's robots.txt says of the page."""
+    """What the host's robots.txt says of the page. `rule` is the line that decided, or the reason, in words."""
+
+    allowed: bool
+    rule: str
+    fetched_at: datetime
 
 
 class ChunkCounts(Answer):

@@ -1,13 +1,12 @@
-"""Corpora: list, create, show, share, delete; and searching them."""
+"""Corpora: list, create, show, share, delete."""
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from cixml.commands.connection import ApiUrl, AsJson, Key, Most, connected, errors, screen, show, show_all
+from cixml.commands.connection import ApiUrl, AsJson, Key, Most, connected, errors, show, show_all
 
 corpora_app = typer.Typer(
     invoke_without_command=True,
@@ -20,7 +19,6 @@ Name = Annotated[str, typer.Argument(help="Name of the corpus; another caller's 
 
 def add_to(app: typer.Typer) -> None:
     app.add_typer(corpora_app, name="corpora")
-    app.command(epilog='Example: [bold]cixml search docs "how do I rotate a key" --top-k 3[/bold]')(search)
     app.command(epilog="Example: [bold]cixml receipt rcp_... --wait[/bold]")(receipt)
 
 
@@ -111,51 +109,6 @@ def grant(
         else:
             client.corpora.grant(name, caller, role)
         show_all(client.corpora.grants(name), as_json, tables.grants)
-
-
-def search(
-    corpus: Annotated[str, typer.Argument(help="Name of the corpus; of several, separated by commas.")],
-    query: Annotated[str, typer.Argument(help="A question in plain words.")],
-    top_k: Annotated[int, typer.Option("--top-k", min=1, max=100)] = 5,
-    mode: Annotated[str | None, typer.Option("--mode", help="dense (default), keyword or hybrid.")] = None,
-    where: Annotated[
-        str | None, typer.Option("--filter", help='JSON, e.g. {"field": "language", "eq": "en"}.', metavar="JSON")
-    ] = None,
-    per_document: Annotated[
-        int | None, typer.Option("--per-document", min=1, max=10, help="At most so many hits of one document.")
-    ] = None,
-    neighbours: Annotated[
-        int | None, typer.Option("--neighbours", min=0, max=5, help="Chunks around each hit; shown by --json.")
-    ] = None,
-    as_json: AsJson = False,
-    key: Key = None,
-    api_url: ApiUrl = None,
-) -> None:
-    """Search a corpus and print the hits."""
-    from cixml.following import print_hits
-
-    with connected(key, api_url) as client:
-        names = corpus.split(",")
-        given: dict[str, Any] = {"top_k": top_k, "mode": mode, "filter": _filter(where)}
-        given |= {"group_size": per_document, "neighbours": neighbours}
-        answer = client.search_corpora(names, query, **given) if names[1:] else client.search(corpus, query, **given)
-    if as_json:
-        typer.echo(answer.model_dump_json(by_alias=True))
-    else:
-        print_hits(screen, answer)
-
-
-def _filter(text: str | None) -> dict[str, Any] | None:
-    """Return a filter that was given as JSON; what is in it, the API checks."""
-    if text is None:
-        return None
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"--filter is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise typer.BadParameter("--filter is a JSON object")
-    return found
 
 
 def receipt(

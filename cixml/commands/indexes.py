@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from pydantic import TypeAdapter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cixml.commands.connection import ApiUrl, AsJson, Key, connected, errors, screen, show, show_all
@@ -27,6 +29,9 @@ def add_to(app: typer.Typer) -> None:
     )(reembed)
     app.command(epilog="Example: [bold]cixml indexes docs[/bold]")(indexes)
     app.command(epilog="Example: [bold]cixml activate docs ver_...[/bold]")(activate)
+    app.command(epilog="Examples: [bold]cixml labels docs[/bold] · [bold]cixml labels docs --file labels.json[/bold]")(
+        labels
+    )
     app.command("drop-index", epilog="Example: [bold]cixml drop-index docs ver_...[/bold]")(drop)
 
 
@@ -141,6 +146,33 @@ def activate(
             with errors.status("taking over"):
                 found = client.index_versions.wait(corpus, version)
         show(found, as_json, lambda: tables.index_versions([found]))
+
+
+def labels(
+    corpus: Corpus,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", help='JSON in place of what is there: {"question": ["URL or id", ...], ...}.'),
+    ] = None,
+    as_json: AsJson = False,
+    key: Key = None,
+    api_url: ApiUrl = None,
+) -> None:
+    """Show which documents answer which questions, by which indexes are compared; or say it anew."""
+    from cixml import tables
+
+    said = None if file is None else _said(file)
+    with connected(key, api_url) as client:
+        versions = client.index_versions
+        found = versions.labels(corpus) if said is None else versions.put_labels(corpus, said)
+        show_all(found, as_json, tables.labels)
+
+
+def _said(file: Path) -> dict[str, list[str]]:
+    try:
+        return TypeAdapter(dict[str, list[str]]).validate_json(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{file}: {error}") from error
 
 
 def drop(corpus: Corpus, version: Version, as_json: AsJson = False, key: Key = None, api_url: ApiUrl = None) -> None:

@@ -11,7 +11,8 @@ from cixml.client import Client
 from cixml.embedded.environment import read_env_file
 from cixml.embedded.errors import StackError
 from cixml.embedded.state import Home
-from cixml.following import follow, print_hits, print_job
+from cixml.following import follow, print_job
+from cixml.hits import print_hits
 from cixml.sample.server import CORPUS, sample_urls
 
 NETWORKS = "CIXML_FETCH__ALLOW_NETWORKS"

@@ -149,6 +149,19 @@ async def test_the_console_shows_and_changes_what_the_api_holds(
     assert "Docs" in (await cixml("corpora")).stdout
     assert "exact" in (await cixml("corpora", "show", "docs")).stdout
     assert URL in (await cixml("search", "docs", "grouse")).stdout
+    shown = await cixml("search", "docs", "grouse", "--highlight", "--explain", "--neighbours", "1", "--top-k", "1")
+    assert all(told in shown.stdout for told in ("the hazel grouse", "an owl", "place by vectors 1", "--cursor")), shown
+    first = await as_json("search", "docs", "grouse", "--top-k", "1")
+    more = await as_json("search", "docs", "grouse", "--top-k", "1", "--cursor", first["next"])
+    assert [each["text"] for each in more["results"]] == ["an owl"]
+    assert await as_json("search", "docs", "grouse", "--threshold", "1") | {"results": []} != first
+    hit = first["results"][0]["chunk_id"]
+    assert (await as_json("lineage", hit))["chunk_id"] == hit
+    assert URL in (await cixml("lineage", hit)).stdout
+    labels = tmp_path / "labels.json"
+    labels.write_text(json.dumps({"what is brown": [URL]}))
+    assert await as_json("labels", "docs", "--file", str(labels)) == [{"query": "what is brown", "relevant": [URL]}]
+    assert "what is brown" in (await cixml("labels", "docs")).stdout
     asked = await as_json("reembed", "docs", "--no-wait")
     assert (asked["state"], asked["from"]) == ("building", "chunks")
     assert asked["id"] in (await cixml("indexes", "docs")).stdout
@@ -204,6 +217,8 @@ async def test_the_console_shows_and_changes_what_the_api_holds(
         ["corpora", "grant", "docs", "c", "king"],
         ["reembed"],
         ["reembed", "docs", "--all"],
+        ["search", "a,b", "q", "--cursor", "c"],
+        ["labels", "docs", "--file", "/nowhere/x"],
     ],
 )
 def test_a_wrong_use_is_exit_code_2_before_anything_is_asked(

@@ -1,4 +1,4 @@
-"""What the console shows of a job and of hits."""
+"""What the console shows of a job."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any
 import httpx
 from rich.console import Console
 
-from cixml.client import Client, SearchAnswer
-from cixml.following import follow, print_hits, print_job
-from cixml_api import examples, search_examples
+from cixml.client import Client
+from cixml.following import follow, print_job
+from cixml_api import examples
 
 JOB: Any = examples.JOB[0]
 ITEM: Any = examples.ITEM[0]
-HIT: Any = search_examples.SEARCH_ANSWER[0]
 METADATA = {"limit": 1, "order": "", "next": None, "total_records": 1, "total_is_exact": True, "warnings": []}
 
 
@@ -52,21 +51,3 @@ def test_an_open_job_tells_what_is_left_and_why_it_waits() -> None:
     ) as api:
         follow(api, "job_1", console)
     assert "running: 3 scraping, 1 chunking, 2 embedding; about 41 s left; waiting: 10 for queue" in _text(console)
-
-
-def test_hits_show_rank_score_title_and_address() -> None:
-    console = _console()
-    hit = HIT["results"][0] | {"title": "Joins [2.6]", "text": "words " * 100}
-    print_hits(console, SearchAnswer.model_validate(HIT | {"results": [hit]}))
-    shown = _text(console)
-    assert "1. Joins [2.6]" in shown
-    assert "0.830" in shown
-    assert hit["url"] in shown
-    assert "..." in shown
-
-
-def test_no_hits_and_degradation_are_said() -> None:
-    console = _console()
-    print_hits(console, SearchAnswer.model_validate(HIT | {"results": [], "degraded": "embedding_unavailable"}))
-    assert "embedding_unavailable" in _text(console)
-    assert "no hits" in _text(console)
