@@ -29,9 +29,10 @@ import numpy.typing as npt
 from benchmarks import machine
 from benchmarks.percentiles import spread
 from benchmarks.synthetic import WORDS
-from benchmarks.system import Json
+from benchmarks.system import Json, wait_until
 from cixml.client import Client
 from cixml.client.given import PushedDocument
+from cixml.client.index_types import IndexVersionDetail
 from tests.fakes.embedding_server import EmbeddingServer
 from tests.models import SECOND, SECOND_DIMENSION
 from tests.stack import running_stack
@@ -87,6 +88,13 @@ def main() -> int:
         key = stack.new_key()
         with Client(stack.url, key) as client:
             store(client, texts)
+            if options.graph:
+                wait_until(
+                    lambda: serving(client).kind == "hnsw",
+                    "the corpus was not promoted",
+                    poll_seconds=0.2,
+                    timeout_seconds=SWITCH_SECONDS,
+                )
             with searching(stack.url, key, options.clients) as search:
                 idle = search([queries[n % QUERIES] for n in range(IDLE_SEARCHES)])
                 answers, switches = search_while_switching(client, search, queries, options.searches)
@@ -184,7 +192,7 @@ def search_while_switching(
 def switch(client: Client, over: Event) -> Switches:
     """Build by the other model and let it serve, go back, drop it; until it is over."""
     found = Switches()
-    [first] = [each.id for each in client.index_versions.list(CORPUS) if each.state == "serving"]
+    first = serving(client).id
     found.models[first] = FIRST
     while not over.is_set():
         started = time.perf_counter()
@@ -196,6 +204,10 @@ def switch(client: Client, over: Event) -> Switches:
         _until_it_serves(client, first, started, found)
         client.index_versions.delete(CORPUS, other)
     return found
+
+
+def serving(client: Client) -> IndexVersionDetail:
+    return next(each for each in client.index_versions.list(CORPUS) if each.state == "serving")
 
 
 def _until_it_serves(client: Client, version: str, started: float, found: Switches) -> None:
