@@ -27,7 +27,7 @@ from cixml.model.encoder import DIMENSION, MAX_TOKENS, MODEL_ID, Encoder
 from cixml.model.lanes import Lanes, OverloadedError
 from resources.errors import ConfigurationError
 from resources.settings import Settings
-from resources.telemetry.logs import configure_logging
+from resources.telemetry import process
 
 MAX_INPUTS = 2048
 """OpenAI's own limit on texts in one request."""
@@ -38,6 +38,7 @@ INLINE_CHARACTERS = 2000
 MODEL_NAMES = frozenset({MODEL_ID, f"sentence-transformers/{MODEL_ID}"})
 DISCONNECT_CHECK_SECONDS = 1.0
 
+SERVICE = "cixml-model"
 _log = logging.getLogger("cixml.model_server")
 
 
@@ -197,7 +198,7 @@ def serve(
     try:
         settings = Settings.load()
         key = settings.embedding_api_key.get_secret_value() if settings.embedding_api_key else None
-        configure_logging(settings.log_level, json=not sys.stderr.isatty(), secrets=[key] if key else [])
+        process.begin(settings, SERVICE)
         app = create_app(Encoder(threads=threads or None), api_key=key)
     except ConfigurationError as error:
         sys.stderr.write(f"model server: {error.message}\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -16,7 +15,7 @@ from starlette.types import ASGIApp
 from cixml_api.app import create_app
 from cixml_api.metrics import create_metrics_app
 from resources.settings import Settings
-from resources.telemetry.logs import configure_logging
+from resources.telemetry import process, tracing
 
 GRACE_SECONDS = 10
 
@@ -72,11 +71,10 @@ def _server(
 
 def main() -> None:
     settings = Settings.load()
-    secrets = [settings.api.key_pepper, settings.api.database_url, settings.redis_url, settings.embedding_api_key]
-    known = [secret.get_secret_value() for secret in secrets if secret]
-    configure_logging(settings.log_level, json=not sys.stderr.isatty(), secrets=known)
+    process.begin(settings, "cixml-api")
     with asyncio.Runner(loop_factory=uvicorn.Config("", log_config=None).get_loop_factory()) as runner:
         runner.run(serve(settings))
+    tracing.flush()
 
 
 if __name__ == "__main__":

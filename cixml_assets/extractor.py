@@ -42,6 +42,7 @@ from cixml_assets.sitemaps import read_sitemap
 from resources.embedding.tokenizer import load_tokenizer
 from resources.errors import ChunkingError, CixmlError, ConfigurationError
 from resources.settings import ExtractorSettings, Settings
+from resources.telemetry import process
 from resources.types import Chunking, Exclusions, ExtractedDocument, PageLinks, TextLayer
 
 log = logging.getLogger("cixml.extractor")
@@ -249,7 +250,7 @@ def listen(path: Path) -> socket.socket:
 def main() -> None:
     """Read the settings and serve until SIGTERM."""
     settings = Settings.load()
-    logging.basicConfig(level=settings.log_level)
+    process.begin(settings, "cixml-extractor")
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # its "discarding data" is our empty_text
     path = socket_path(settings)
     listener = listen(path)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -211,6 +211,20 @@ class SearchSettings(BaseModel):
     )
 
 
+class TelemetrySettings(BaseModel):
+    """Where traces, logs and profiles go. `cixml up` chooses files, and logs for a terminal."""
+
+    traces: Literal["none", "files", "otlp"] = Field(default="none", description="where spans go")
+    otlp_endpoint: str | None = Field(
+        default=None, description="base URL of an OTLP/HTTP receiver, /v1/traces is added"
+    )
+    sample_ratio: float = Field(default=1.0, ge=0, le=1, description="of traces that begin here; others as they came")
+    trace_file_bytes: int = Field(default=64 * 2**20, ge=2**20, description="of all trace files; the oldest go first")
+    logs: Literal["json", "terminal"] = "json"
+    environment: str = "development"
+    version: str | None = Field(default=None, description="service.version; null: the git commit or package version")
+
+
 class DagsterSettings(BaseModel):
     """Dagster's own database and processes."""
 
@@ -248,6 +262,7 @@ class Settings(BaseSettings):
     pipeline: PipelineSettings = PipelineSettings()
     dagster: DagsterSettings = DagsterSettings()
     retention: RetentionSettings = RetentionSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     fetch: FetchSettings = FetchSettings()
     chunking: ChunkingSettings = ChunkingSettings()
     extractor: ExtractorSettings = ExtractorSettings()
@@ -280,10 +295,22 @@ class Settings(BaseSettings):
         """Return the unix socket of the extractor: `extractor.socket`, else one in `home`."""
         return self.extractor.socket or self.home / "run" / "extractor.sock"
 
+    @property
+    def trace_folder(self) -> Path:
+        """Return where trace files are."""
+        return self.home / "traces"
+
+    def secrets(self) -> frozenset[str]:
+        """Return every value that must never be shown, and the passwords inside those that are URLs."""
+        values = [value.get_secret_value() for value in _secret_values(self)]
+        passwords = [urlsplit(value).password for value in values if "://" in value]
+        return frozenset(each for each in (*values, *passwords) if each)
+
     def own_endpoints(self) -> frozenset[tuple[str, int]]:
         """Return every (host, port) of the product itself: never fetched, whatever `fetch.allow_networks` says."""
         urls = [self.database_url, self.redis_url, self.embedding_api_base_url, self.membership.url]
         urls += [self.api.database_url, self.pipeline.database_url, self.dagster.database_url]
+        urls.append(self.telemetry.otlp_endpoint)
         plain = [url.get_secret_value() if isinstance(url, SecretStr) else url for url in urls if url]
         own = {
             (self.api.host, self.api.port),
@@ -304,6 +331,15 @@ class Settings(BaseSettings):
         if value is None:
             raise ConfigurationError(f"{name} is not set: start the embedded stack with 'cixml up', or set {name}")
         return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def _secret_values(settings: BaseModel) -> Iterator[SecretStr]:
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            yield value
+        elif isinstance(value, BaseModel):
+            yield from _secret_values(value)
 
 
 def endpoints(urls: Iterable[str]) -> frozenset[tuple[str, int]]:

@@ -15,6 +15,7 @@ from resources.settings import PROJECT_ROOT
 INFRASTRUCTURE = ("postgres", "redis", "embedding", "extractor")
 APPLICATION = ("api", "code_server", "webserver", "daemon", "lifeline", "worker")
 NAMES = INFRASTRUCTURE + APPLICATION
+LOGGED = "resources.orchestration.logged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +76,17 @@ def python_programs(values: Mapping[str, str]) -> list[Program]:
         # One thread for each waiting sensor, and as many for the questions of UI and daemon.
         _python(
             "code_server",
-            *("dagster", "api", "grpc", "-m", "cixml_assets.definitions", "-a", "defs"),
+            *(LOGGED, "cixml-code-server", "dagster", "api", "grpc", "-m", "cixml_assets.definitions", "-a", "defs"),
             *("--host", "127.0.0.1", "--port", code_server_port, "--max-workers", "16"),
             stop_seconds=5,
         ),
         _python(
-            "webserver", "dagster_webserver", "-h", "127.0.0.1", "-p", webserver_port, "-w", workspace, stop_seconds=5
+            "webserver",
+            *(LOGGED, "cixml-webserver", "dagster_webserver"),
+            *("-h", "127.0.0.1", "-p", webserver_port, "-w", workspace),
+            stop_seconds=5,
         ),
-        _python("daemon", "dagster._daemon", "run", "-w", workspace, stop_seconds=5),
+        _python("daemon", LOGGED, "cixml-daemon", "dagster._daemon", "run", "-w", workspace, stop_seconds=5),
         _python("lifeline", "resources.orchestration.lifeline"),
         # Only the main process gets the signal: it lets its children finish their runs, or give them back.
         _python("worker", "resources.orchestration.worker", stop_seconds=30, stops_as_group=False),

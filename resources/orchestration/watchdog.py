@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from resources.orchestration import draining, progress
-from resources.telemetry import metrics
+from resources.telemetry import metrics, tracing
 
 LOOK_SECONDS = 1.0
 FROZEN_SECONDS = 120.0
@@ -53,10 +53,12 @@ class Watchdog:
                 logger.error("run %s made no progress for %.0f s: its process ends", run_id, progress.idle_seconds())
                 metrics.stalled.inc()
                 faulthandler.dump_traceback(file=sys.__stderr__ or sys.stderr)
+                tracing.flush()
                 os._exit(STALLED)
             if draining.is_time_to_leave():
                 logger.warning("run %s is not over %.0f s after the stop: it is left", run_id, draining.seconds())
                 giving = threading.Thread(target=self._give_back, daemon=True)
                 giving.start()
                 giving.join(GIVE_BACK_SECONDS)
+                tracing.flush()
                 os._exit(LEFT)

@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 from celery import Celery
-from celery.signals import worker_process_init, worker_ready, worker_shutting_down
+from celery.signals import worker_process_init, worker_process_shutdown, worker_ready, worker_shutting_down
 from dagster import DagsterInstance
 from dagster._cli.api import _execute_run_command_body
 from dagster._core.code_pointer import CodePointer
@@ -33,8 +33,7 @@ from resources.orchestration.watchdog import Watchdog
 from resources.postgres import workers
 from resources.postgres.database import OUTAGES
 from resources.settings import Settings
-from resources.telemetry import exporter
-from resources.telemetry.logs import configure_logging
+from resources.telemetry import exporter, process, tracing
 
 HEARTBEAT_SECONDS = 5.0
 DEFINITIONS = "cixml_assets.definitions"
@@ -69,6 +68,7 @@ class RunExecutor:
                     instance=instance, run_id=run_id, write_stream_fn=lambda _: None, set_exit_code_on_failure=True
                 )
         finally:
+            tracing.flush(0.0)  # beside the next run: the process may be killed before it ends
             signal.signal(signal.SIGTERM, handler)  # Dagster leaves it as SIGINT's, which Celery's children ignore
 
 
@@ -111,6 +111,7 @@ def build(settings: Settings, *, queues: list[str], slots: int) -> Celery:
     )
     app.task(executor.execute, name=EXECUTE_RUN)
     worker_process_init.connect(executor.open, weak=False)
+    worker_process_shutdown.connect(lambda **_: tracing.flush(), weak=False)
 
     def ready(sender: Any, **_: object) -> None:
         exporter.start(settings.pipeline.metrics_host, settings.pipeline.metrics_port)
@@ -143,7 +144,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = Settings.load()
-        configure_logging(settings.log_level, json=False)
+        process.begin(settings, "cixml-worker")
         slots = options.slots or settings.pipeline.worker_slots
         app = build(settings, queues=options.queues.split(","), slots=slots)
     except CixmlError as error:
@@ -153,6 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
     preload()
     app.worker_main(
         [
+            "--quiet",  # no banner: it is no log line
             "worker",
             "--pool=prefork",
             f"--concurrency={slots}",

@@ -53,8 +53,26 @@ WRITE: Final = "write"
 SYNC: Final = "sync"
 ASYNC: Final = "async"
 
-# Spans of the embedding client.
+# Spans. One name says one thing: of a page it ends in "page".
 EMBED_SPAN: Final = "embed texts"
+QUERY_SPAN: Final = "query vector"
+SEARCH_SPAN: Final = "search"
+SEARCH_VECTORS_SPAN: Final = "search vectors"
+SEARCH_WORDS_SPAN: Final = "search words"
+FUSION_SPAN: Final = "fuse"
+CLAIM_SPAN: Final = "claim"
+RUN_SPAN: Final = "run"
+LAUNCH_SPAN: Final = "launch"
+INDEX_SPAN: Final = "index"
+STORE_PAGES_SPAN: Final = "store pages"
+STORE_CHUNKS_SPAN: Final = "store chunks"
+STORE_VECTORS_SPAN: Final = "store vectors"
+
+# Events of spans.
+TURN_EVENT: Final = "its turn at the host"
+TAKEN_EVENT: Final = "taken by the extractor"
+SENT_EVENT: Final = "sent"
+CONNECTED_EVENT: Final = "connected"
 
 # Metrics. The counter of tokens keeps the name it had in the first design; prometheus_client adds `_total` itself.
 TOKENS_USED: Final = "openai_tokens_used"
@@ -79,6 +97,7 @@ PRUNED: Final = "cixml_pruned"
 DELETED: Final = "cixml_deleted"
 AUTH: Final = "cixml_auth"
 RATE_LIMITED: Final = "cixml_ratelimited"
+SPANS_DROPPED: Final = "cixml_spans_dropped"
 AUDIT_LOST: Final = "cixml_audit_lost"
 FALLBACKS: Final = "cixml_redis_fallback"
 

@@ -1,6 +1,6 @@
 """Logging of the whole product: one handler on stderr, one line a record, the trace and the job on each, no secrets.
 
-`configure_logging` is called once by each entry point. Loggers are named `cixml.<part>`.
+`configure_logging` is called once by each process (process.py). Loggers are named `cixml.<part>`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Redactor:
 
 
 class RedactionFilter(logging.Filter):
-    """Rewrites a record's message and traceback before a formatter sees them; adds `trace_id` and `job_id`."""
+    """Rewrites a record's message and traceback before a formatter sees them; adds what it is part of."""
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__()
@@ -68,21 +68,27 @@ class RedactionFilter(logging.Filter):
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
             record.exc_text = self._redactor.redact(record.exc_text)
-        record.trace_id = current_trace_id()
+        record.trace_id, record.span_id = current_ids()
         record.job_id = getattr(record, "job_id", None) or _job_id.get()
         return True
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (UTC), level, logger, message, trace_id, job_id, and error when there is one."""
+    """One JSON object a line: time (UTC), level, service, logger, message, trace_id, span_id, job_id; error if any."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
+            "service": self._service,
             "logger": record.name,
             "message": record.getMessage(),
             "trace_id": getattr(record, "trace_id", None),
+            "span_id": getattr(record, "span_id", None),
             "job_id": getattr(record, "job_id", None),
         }
         if record.exc_text:
@@ -100,14 +106,14 @@ class TerminalFormatter(logging.Formatter):
         return f"{line}\n{record.exc_text}" if record.exc_text else line
 
 
-def configure_logging(level: str, *, json: bool, secrets: Iterable[str] = ()) -> None:
+def configure_logging(level: str, *, json: bool, secrets: Iterable[str] = (), service: str = "cixml") -> None:
     """Send all logging to stderr in one form. `secrets` are values that must never appear, whatever the text says.
 
     May be called again: it replaces its own handler and leaves those of others (a test's capture) alone.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.set_name("cixml")
-    handler.setFormatter(JsonFormatter() if json else TerminalFormatter())
+    handler.setFormatter(JsonFormatter(service) if json else TerminalFormatter())
     handler.addFilter(RedactionFilter(Redactor(secrets)))
     root = logging.getLogger()
     for old in [each for each in root.handlers if each.get_name() == "cixml"]:
@@ -118,7 +124,7 @@ def configure_logging(level: str, *, json: bool, secrets: Iterable[str] = ()) ->
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 
-def current_trace_id() -> str | None:
-    """Return the running trace's id, 32 hex digits; None outside of one."""
+def current_ids() -> tuple[str, str] | tuple[None, None]:
+    """Return the running trace's and span's ids, 32 and 16 hex digits; None outside of one."""
     context = trace.get_current_span().get_span_context()
-    return f"{context.trace_id:032x}" if context.is_valid else None
+    return (f"{context.trace_id:032x}", f"{context.span_id:016x}") if context.is_valid else (None, None)

@@ -67,4 +67,5 @@ stalled = Counter(names.STALLED, "Runs ended because they made no progress thoug
 auth = Counter(names.AUTH, "Requests by how the caller was known", ["result"])
 rate_limited = Counter(names.RATE_LIMITED, "Requests refused by a limit", ["policy"])
 audit_lost = Counter(names.AUDIT_LOST, "Audit records that were dropped because the database was gone for too long")
+spans_dropped = Counter(names.SPANS_DROPPED, "Spans that could not be exported")
 redis_fallback = Counter(names.FALLBACKS, "Decisions made in the process because Redis did not answer", ["part"])

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from resources.telemetry.logs import Redactor, configure_logging, current_trace_id, job_context
+from resources.telemetry.logs import Redactor, configure_logging, current_ids, job_context
 
 log = logging.getLogger("cixml.test")
 
@@ -33,24 +33,26 @@ def last_line(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
 
 
 def test_a_line_is_json_with_the_job(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging("info", json=True)
+    configure_logging("info", json=True, service="cixml-test")
     with job_context("job-1"):
         log.info("fetched %d pages", 3)
     line = last_line(capsys)
-    assert line.keys() == {"time", "level", "logger", "message", "trace_id", "job_id"}
+    assert line.keys() == {"time", "level", "service", "logger", "message", "trace_id", "span_id", "job_id"}
     assert (line["level"], line["logger"], line["message"]) == ("INFO", "cixml.test", "fetched 3 pages")
-    assert (line["job_id"], line["trace_id"]) == ("job-1", None)
+    assert (line["job_id"], line["trace_id"], line["span_id"]) == ("job-1", None, None)
+    assert line["service"] == "cixml-test"
 
 
 def test_a_line_inside_a_span_has_its_trace(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", json=True)
     with TracerProvider().get_tracer("test").start_as_current_span("work"):
-        trace_id = current_trace_id()
+        trace_id, span_id = current_ids()
         log.info("inside")
     line = last_line(capsys)
-    assert line["trace_id"] == trace_id
+    assert (line["trace_id"], line["span_id"]) == (trace_id, span_id)
     assert trace_id is not None
-    assert len(trace_id) == 32
+    assert span_id is not None
+    assert (len(trace_id), len(span_id)) == (32, 16)
 
 
 async def test_jobs_at_once_do_not_mix(capsys: pytest.CaptureFixture[str]) -> None:

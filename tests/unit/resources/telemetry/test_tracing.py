@@ -1,0 +1,125 @@
+"""Spans: what they say, what they never say, and where they go."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from resources.errors import EmbeddingUnavailableError
+from resources.telemetry import exporting, metrics, tracing
+from tests.traces import Recorded, recording
+
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+ROW = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Iterator[Recorded]:
+    with recording(tmp_path) as found:
+        yield found
+
+
+def test_a_span_is_in_the_file_as_soon_as_it_ends(recorded: Recorded) -> None:
+    with tracing.span("work", {"operation": "read"}, parent=tracing.within(tracing.parse(PARENT))):
+        assert recorded.spans == []
+    (span,) = recorded.spans
+    assert (span.name, span.trace_id, span.parent_id) == ("work", PARENT[3:35], PARENT[36:52])
+    assert span.attributes == {"operation": "read"}
+    assert set(span.resource) == {"service.name", "service.version", "deployment.environment"}
+
+
+def test_a_failure_says_its_code_and_nothing_of_its_message(recorded: Recorded) -> None:
+    with pytest.raises(EmbeddingUnavailableError), tracing.span("work"):
+        raise EmbeddingUnavailableError("the text 'hush' at http://gpu/ failed")
+    (span,) = recorded.spans
+    assert span.error == EmbeddingUnavailableError.code
+    assert "hush" not in "".join(path.read_text() for path in recorded.folder.iterdir())
+
+
+def test_ids_that_stand_for_rows_are_the_same_in_every_process(recorded: Recorded) -> None:
+    ids = (tracing.trace_id_of(ROW), tracing.span_id_of(ROW))
+    tracing.start("run", ids=ids).end()
+    with tracing.span("other"):
+        pass
+    run, other = recorded.spans
+    assert (int(run.trace_id, 16), int(run.span_id, 16)) == ids
+    assert other.trace_id != run.trace_id
+
+
+def test_an_unsampled_parent_is_obeyed(recorded: Recorded) -> None:
+    with tracing.span("work", parent=tracing.within(tracing.parse(PARENT[:-1] + "0"))) as span:
+        assert tracing.traceparent(span.get_span_context()).endswith("-00")
+    assert recorded.spans == []
+
+
+def test_a_forked_child_writes_to_a_file_of_its_own(recorded: Recorded) -> None:
+    with tracing.span("parent"):
+        pass
+    child = os.fork()
+    if child == 0:
+        with tracing.span("child"):
+            pass
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert {span.name for span in recorded.spans} == {"parent", "child"}
+    assert len(list(recorded.folder.iterdir())) == 2
+    assert all(
+        set(span.resource) == {"service.name", "service.version", "deployment.environment"} for span in recorded.spans
+    )
+
+
+def test_without_traces_a_span_carries_its_parent_on() -> None:
+    assert not tracing.is_on()
+    with tracing.span("work", parent=tracing.within(tracing.parse(PARENT))) as span:
+        assert tracing.traceparent(span.get_span_context()) == PARENT
+
+
+def test_trace_files_are_bounded_and_the_newest_stay(tmp_path: Path) -> None:
+    with recording(tmp_path, trace_file_bytes=2**20) as recorded:
+        for _ in range(3000):
+            with tracing.span("x" * 500):
+                pass
+        with tracing.span("last"):
+            pass
+    files = list(recorded.folder.iterdir())
+    assert len(files) > 2
+    assert 2**19 < sum(path.stat().st_size for path in files) <= 2**20 + 2000
+    assert recorded.named("last")
+
+
+def test_a_file_that_was_removed_is_followed_by_another(recorded: Recorded) -> None:
+    for name in ("first", "second"):
+        with tracing.span(name):
+            pass
+        if name == "first":
+            next(recorded.folder.iterdir()).unlink()
+    assert [span.name for span in recorded.spans] == ["second"]
+
+
+def test_a_full_disk_costs_a_line_and_a_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "traces").write_text("no folder can be made here")
+    before = metrics.spans_dropped._value.get()
+    with caplog.at_level(logging.WARNING, "cixml.traces"), recording(tmp_path):
+        for _ in range(3):
+            with tracing.span("work"):
+                pass
+    assert metrics.spans_dropped._value.get() - before == 3
+    assert len([record for record in caplog.records if record.name == "cixml.traces"]) == 1
+
+
+def test_a_line_is_otlp_json(recorded: Recorded) -> None:
+    with tracing.span("work"):
+        pass
+    (path,) = recorded.folder.iterdir()
+    assert json.loads(path.read_text())["resourceSpans"][0]["scopeSpans"][0]["scope"]["name"] == "cixml"
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_the_version_is_the_commit_or_the_package() -> None:
+    assert exporting.installed_version() not in ("", "0")
