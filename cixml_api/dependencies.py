@@ -26,7 +26,7 @@ from resources.membership import Membership
 from resources.postgres.corpora import NewIndex
 from resources.postgres.pool import Pool
 from resources.settings import Settings
-from resources.telemetry import metrics
+from resources.telemetry import attributes, metrics, tracing
 from resources.types import CallerContext, Scope
 
 
@@ -95,6 +95,7 @@ async def get_known(
     except UnauthenticatedError:
         state.access = access
         raise
+    tracing.note(attributes.CALLER_TYPE, caller.caller_type)
     state.count = await gate.admit(caller)
     refuse_excess(state.count)
     access.caller_id = caller.caller_id

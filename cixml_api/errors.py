@@ -142,14 +142,15 @@ def problem(scope: Scope, error: errors.CixmlError, answer: Answer | None = None
     answer = answer or answer_of(type(error))
     operation = getattr(scope.get("route"), "operation_id", None) or "request_read"
     family = f"cixml_{operation.partition('.')[0]}"
-    state = scope.get("state", {})
+    state = scope.setdefault("state", {})
+    state["error_code"] = f"{family}_{answer.number:03}"
     body: dict[str, object] = {
         "type": answer.type,
         "title": answer.title,
         "status": answer.status,
         "detail": error.message if answer.status != 500 else "The error is logged with this request id.",
         "instance": scope["path"],
-        "error_code": f"{family}_{answer.number:03}",
+        "error_code": state["error_code"],
         "request_id": state.get("request_id"),
         "trace_id": state.get("trace_id"),
         "retryable": error.retryable,

@@ -1,4 +1,4 @@
-"""What every request gets before anything looks at it: an id, a trace, and a limit on its body; and after it ended.
+"""What every request gets before anything looks at it: an id, a span, and a limit on its body; and after it ended.
 
 An endpoint's dependencies leave `access` (what the audit record gets) and `count` (the rate limit) in the state.
 """
@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import math
 import re
-import secrets
 import time
 from uuid import uuid4
 
-from opentelemetry import context, trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cixml_api.audit import AuditLog
 from cixml_api.errors import BodyTooLargeError, problem
+from cixml_api.request_span import RequestSpan, request_span
 from resources.cache.rate_limits import WINDOW_SECONDS, Count
 from resources.telemetry import metrics
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 
 
 ENDED_WITHOUT_ANSWER = 499
@@ -42,11 +40,16 @@ class RequestFrame:
         headers = dict(scope["headers"])
         state = scope.setdefault("state", {})
         state["started"] = time.perf_counter()
-        request_id = _request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
-        state["request_id"] = request_id
-        traceparent = _traceparent(headers.get(b"traceparent", b"").decode("latin-1"))
-        state["traceparent"], state["trace_id"] = traceparent, traceparent[3:35]
+        state["request_id"] = _request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
+        with request_span(scope, headers.get(b"traceparent", b"").decode("latin-1")) as span:
+            state["traceparent"] = span.traceparent
+            state["trace_id"] = span.traceparent[3:35]
+            await self._framed(scope, headers, receive, send, span)
 
+    async def _framed(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send, span: RequestSpan
+    ) -> None:
+        state = scope["state"]
         status = ENDED_WITHOUT_ANSWER
 
         async def send_with_id(message: Message) -> None:
@@ -56,23 +59,22 @@ class RequestFrame:
                 _observe(scope, state["started"])
                 message["headers"] = [
                     *(header for header in message["headers"] if header[0] != b"x-request-id"),
-                    (b"x-request-id", request_id.encode()),
-                    (b"traceparent", traceparent.encode()),
+                    (b"x-request-id", state["request_id"].encode()),
+                    (b"traceparent", state["traceparent"].encode()),
                     *_rate_headers(state.get("count")),
                 ]
                 if "access" in state:
                     _note_made(state["access"].ids, message["headers"])
             await send(message)
 
-        token = context.attach(_context_of(traceparent))
         try:
             await self._limited(scope, headers.get(b"content-length", b""), receive, send_with_id)
         except Exception:
             status = 500
             raise
         finally:
-            context.detach(token)
             metrics.requests.labels(_route(scope), status).inc()
+            span.end(scope, status)
             if "access" in state:
                 self._audit.add(state["access"], state, status=status)
 
@@ -124,21 +126,3 @@ def _note_made(ids: dict[str, str], headers: list[tuple[bytes, bytes]]) -> None:
 
 def _request_id(given: str) -> str:
     return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
-
-
-def _traceparent(given: str) -> str:
-    if _TRACEPARENT.fullmatch(given):
-        return given
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
-
-
-def _context_of(traceparent: str) -> context.Context:
-    """Make the caller's span the parent of ours: spans and log lines below carry its trace."""
-    _, trace_id, span_id, flags = traceparent.split("-")
-    parent = trace.SpanContext(
-        trace_id=int(trace_id, 16),
-        span_id=int(span_id, 16),
-        is_remote=True,
-        trace_flags=trace.TraceFlags(int(flags, 16)),
-    )
-    return trace.set_span_in_context(trace.NonRecordingSpan(parent))

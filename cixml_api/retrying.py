@@ -10,10 +10,12 @@ from cixml_api import idempotency, schemas, views
 from cixml_api.dependencies import Services
 from cixml_api.errors import VALUE, FieldProblem, InvalidFieldsError, NothingToRetryError
 from resources.errors import NotFoundError
+from resources.identifiers import Prefix, public_id
 from resources.postgres.jobs import read_job
 from resources.postgres.pool import caller_transaction
 from resources.postgres.quotas import admit, take_turn
 from resources.postgres.retries import RetriedJob, retry_job
+from resources.telemetry import attributes, tracing
 from resources.types import CallerContext
 
 
@@ -49,6 +51,9 @@ async def make_retry(
         assert row is not None
         answer = views.answer(views.job(row), status=202, headers=views.started(row.id))
         await idempotency.keep(connection, keyed, answer)
+    tracing.note(attributes.JOB_ID, public_id(Prefix.JOB, child))
+    tracing.note(attributes.OPERATION, attributes.WRITE)
+    tracing.note(attributes.REQUEST_MODE, attributes.ASYNC)
     return answer
 
 

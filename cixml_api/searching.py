@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypedDict
 from uuid import UUID
@@ -26,7 +27,7 @@ from resources.errors import (
 from resources.postgres.corpora import CorpusKey, ServingIndex, serving_index
 from resources.postgres.pool import Pool, connected
 from resources.postgres.search import Filter, Hit, search, search_keywords
-from resources.telemetry import metrics
+from resources.telemetry import attributes, metrics, tracing
 
 MOST_KNOWN_INDEXES = 10_000
 FUSED_FROM = 30
@@ -143,7 +144,8 @@ class Searcher:
             started = time.perf_counter()
             vector, degraded = await self._vector_for(question, index)
             embedded = time.perf_counter()
-            found = await self._find(caller_id, index, question, vector)
+            with tracing.span(attributes.SEARCH_SPAN):
+                found = await self._find(caller_id, index, question, vector)
             embed_seconds += embedded - started
             search_seconds += time.perf_counter() - embedded
             if found is not None:
@@ -194,18 +196,22 @@ class Searcher:
         """Return hits of the first `depth` of each list, the chunks there were to find, and whether that is all."""
         near = of_words = None
         async with connected(self._pool) as connection:
+            tracing.event(attributes.CONNECTED_EVENT)
             asked: Asked = {"caller_id": caller_id, "index": index, "top_k": depth, "where": question.where}
             if vector is not None:
-                near = await search(connection, vector=vector.vector, **asked)
+                with tracing.span(attributes.SEARCH_VECTORS_SPAN):
+                    near = await search(connection, vector=vector.vector, **asked)
                 if near is None:
                     return None
             if question.mode != "dense":
-                of_words = await search_keywords(connection, words=lexemes.asked(question.text), **asked)
+                with tracing.span(attributes.SEARCH_WORDS_SPAN):
+                    of_words = await search_keywords(connection, words=lexemes.asked(question.text), **asked)
                 if of_words is None:
                     return None
         lists = [found for found in (near, of_words) if found is not None]
         is_all = all(len(found.hits) < depth for found in lists)
-        hits = fused(near.hits if near else [], of_words.hits if of_words else [])
+        with tracing.span(attributes.FUSION_SPAN) if len(lists) > 1 else nullcontext():
+            hits = fused(near.hits if near else [], of_words.hits if of_words else [])
         if len(lists) == 1:  # nothing to fuse: the one list's own score ranks
             hits = [replace(hit, fused=None) for hit in hits]
         if question.threshold is not None:
@@ -220,7 +226,8 @@ class Searcher:
         if question.mode == "keyword":
             return None, None
         try:
-            return await self._vector(question.text, index), None
+            with tracing.span(attributes.QUERY_SPAN, {attributes.EMBEDDING_MODEL: index.model}):
+                return await self._vector(question.text, index), None
         except EmbeddingUnavailableError as error:
             if question.mode == "dense":
                 raise

@@ -17,12 +17,14 @@ from cixml_api.dependencies import Services
 from cixml_api.errors import VALUE, FieldProblem
 from resources import fail_points
 from resources.errors import ConfigurationError, ForbiddenError, NotFoundError
+from resources.identifiers import Prefix, public_id
 from resources.postgres.callers import ensure_caller
 from resources.postgres.corpora import CorpusKey, ensure_corpus, get_access
 from resources.postgres.jobs import JobSummary
 from resources.postgres.pool import caller_transaction
 from resources.postgres.quotas import admit
 from resources.postgres.submissions import InsertedJob, NewItem, PushedContent, pushed_item, submit_job
+from resources.telemetry import attributes, tracing
 from resources.types import CallerContext, JobStatus
 
 
@@ -54,8 +56,17 @@ async def submit(
         answer = views.answer(views.job(summary), status=202, headers=views.started(inserted.id))
         await idempotency.keep(connection, keyed, answer)
         fail_points.reach(fail_points.JOB_INSERTED)
+    _note(inserted, key)
     fail_points.reach(fail_points.JOB_COMMITTED)
     return answer
+
+
+def _note(inserted: InsertedJob, corpus: CorpusKey) -> None:
+    """Say on the request's span what it made: the rest of the job's trace is below it."""
+    tracing.note(attributes.JOB_ID, public_id(Prefix.JOB, inserted.id))
+    tracing.note(attributes.CORPUS_NAME, corpus.name)
+    tracing.note(attributes.OPERATION, attributes.WRITE)
+    tracing.note(attributes.REQUEST_MODE, attributes.ASYNC)
 
 
 def item_of(document: schemas.PushedDocument) -> NewItem:

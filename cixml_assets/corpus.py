@@ -21,6 +21,7 @@ from resources.orchestration.reindexing import flip_build, make_ready
 from resources.orchestration.serving import report_index, sweep_index
 from resources.orchestration.streams import ChunksToEmbed, PageToChunk
 from resources.orchestration.work import WorkResource
+from resources.telemetry import attributes
 
 corpora = dg.DynamicPartitionsDefinition(name="corpora")
 OWNERS = ["team:data-engineering"]
@@ -129,10 +130,11 @@ def search_index_after(models: Iterable[Model]) -> dg.AssetsDefinition:
     )
     def search_index(work: WorkResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # compared as it is
         """What callers search: the serving index version of the corpus, whole by SQL's own count."""
-        flipped = flip_build(work.of_run)
-        promoted = None if work.of_run.fills else promote(work.of_run)
-        report = report_index(work.of_run)
-        sweep_index(work.of_run)
+        with work.of_run.stage(attributes.INDEX_SPAN):
+            flipped = flip_build(work.of_run)
+            promoted = None if work.of_run.fills else promote(work.of_run)
+            report = report_index(work.of_run)
+            sweep_index(work.of_run)
         return dg.MaterializeResult(
             metadata=report.metadata | (promoted.metadata if promoted else {}) | (flipped.metadata if flipped else {}),
             data_version=dg.DataVersion(report.data_version),

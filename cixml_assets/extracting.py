@@ -11,12 +11,14 @@ import dagster as dg
 
 from cixml_assets.extractor_client import ExtractorClient
 from resources.errors import ChunkingError, ExtractorUnavailableError
+from resources.orchestration.batch_trace import CHUNK, fail_page
 from resources.orchestration.lease import Lease
 from resources.orchestration.runtime import runtime
 from resources.orchestration.streams import ChunkOutcome, ChunkStream, PageToChunk
 from resources.postgres.batches import IndexVersion
 from resources.postgres.chunks import ChunkedVersion
 from resources.postgres.pages import VersionBody
+from resources.telemetry import tracing
 from resources.types import ExtractedDocument, PageLinks
 
 EXTRACTION_TRIES = 2
@@ -43,7 +45,7 @@ def _outcomes(stream: ChunkStream, pages: Iterable[PageToChunk]) -> Iterator[Chu
     source = (page for page in pages if stream.interruption is None)
     results = parts.loop.map(
         source,
-        lambda page: _outcome(stream.index, page),
+        lambda page: _traced(stream, page),
         width=width,
         wanted=lambda page: stream.lease.wants(page.version.item_id),
     )
@@ -52,6 +54,17 @@ def _outcomes(stream: ChunkStream, pages: Iterable[PageToChunk]) -> Iterator[Chu
             stream.interruption = result  # what is left waits: the extractor comes back
         else:
             yield result
+
+
+async def _traced(stream: ChunkStream, page: PageToChunk) -> ChunkOutcome | ExtractorUnavailableError:
+    with stream.lease.trace.page(page.version.item_id, CHUNK) as span:
+        result = await _outcome(stream.index, page)
+        error = result if isinstance(result, ExtractorUnavailableError) else result.error
+        if isinstance(error, ChunkingError):
+            fail_page(span, CHUNK, error.code)
+        elif error is not None:
+            tracing.fail(span, error.code)
+    return result
 
 
 async def _outcome(index: IndexVersion, page: PageToChunk) -> ChunkOutcome | ExtractorUnavailableError:

@@ -13,6 +13,7 @@ import orjson
 
 from cixml_assets.extractor_protocol import ACCEPTED, HEAD, frame, read_answer, read_links
 from resources.errors import ChunkingError, ExtractorUnavailableError
+from resources.telemetry import attributes, tracing
 from resources.types import Chunking, ExtractedDocument, PageLinks, TextLayer
 
 MAX_CONNECTIONS = 8  # at once; pages wait here rather than in the socket's backlog
@@ -99,6 +100,7 @@ class ExtractorClient:
         try:
             if await _read_or_nothing(reader, len(ACCEPTED)) != ACCEPTED:
                 raise ExtractorUnavailableError("the extractor is going away")
+            tracing.event(attributes.TAKEN_EVENT)
             yield reader, writer
         finally:
             writer.close()

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -19,12 +20,14 @@ from psycopg.rows import TupleRow
 from resources import fail_points
 from resources.errors import DatabaseUnavailableError
 from resources.orchestration import tags
+from resources.orchestration.batch_trace import tell_claimed, trace_of_batch
 from resources.orchestration.runtime import runtime
-from resources.postgres import claims
+from resources.postgres import claims, traced
 from resources.postgres.claims import ClaimedBatch
 from resources.postgres.database import Database
 from resources.postgres.listening import listen, wait_for_work
 from resources.settings import PipelineSettings
+from resources.telemetry import tracing
 from sensors.planning import most_claimable, plan_batches
 
 COPIES = 8
@@ -48,15 +51,18 @@ class RunRequests:
         self.jobs = jobs
         self._partitions = partitions
 
-    def of(self, claimed: Sequence[ClaimedBatch]) -> dg.SensorResult:
-        """Return one run per batch. The run key is the batch's id: a repeated tick launches nothing twice."""
+    def of(self, claimed: Sequence[ClaimedBatch], traces: Mapping[UUID, str]) -> dg.SensorResult:
+        """Return one run per batch. The run key is the batch's id: a repeated tick launches nothing twice.
+
+        `traces` has the trace of each batch, where spans are recorded.
+        """
         keys = sorted({batch.partition_key for batch in claimed})
         return dg.SensorResult(
-            run_requests=[self._request(batch) for batch in claimed],
+            run_requests=[self._request(batch, traces.get(batch.batch_id)) for batch in claimed],
             dynamic_partitions_requests=[self._partitions.build_add_request(keys)],
         )
 
-    def _request(self, batch: ClaimedBatch) -> dg.RunRequest:
+    def _request(self, batch: ClaimedBatch, trace: str | None) -> dg.RunRequest:
         """The partition goes in as a tag: `partition_key` would look it up through an instance of its own."""
         return dg.RunRequest(
             run_key=str(batch.batch_id),
@@ -67,7 +73,8 @@ class RunRequests:
                 tags.PARTITION: batch.partition_key,
                 tags.QUEUE: tags.INGEST_QUEUE,
                 tags.MAX_RETRIES: "0",
-            },
+            }
+            | ({tags.TRACE: trace} if trace else {}),
         )
 
 
@@ -89,9 +96,22 @@ def _sensor(number: int, requests: RunRequests) -> dg.SensorDefinition:
         if not claimed:
             return dg.SkipReason("Nothing was submitted.")
         fail_points.reach(fail_points.CLAIM_COMMITTED)
-        return requests.of(claimed)
+        return requests.of(claimed, _traces(_database(), claimed))
 
     return submitted_jobs_sensor
+
+
+def _traces(database: Database, claimed: Sequence[ClaimedBatch]) -> dict[UUID, str]:
+    """Tell the traces of the claimed jobs that their wait is over; return the trace of each batch."""
+    if not tracing.is_on():
+        return {}
+    with database.transaction() as connection:
+        items = traced.items(connection, batch_ids=[batch.batch_id for batch in claimed])
+    tell_claimed(items)
+    return {
+        batch.batch_id: trace_of_batch(batch.batch_id, [item for item in items if item.batch_id == batch.batch_id])
+        for batch in claimed
+    }
 
 
 def wait_and_claim(database: Database, settings: PipelineSettings, *, models: Iterable[str]) -> list[ClaimedBatch]:

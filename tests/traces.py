@@ -11,7 +11,7 @@ from cixml.trace_files import StoredSpan, all_spans
 from resources.settings import Settings, TelemetrySettings
 from resources.telemetry import tracing
 from resources.telemetry.attributes import RESOURCE_ATTRIBUTES, SPAN_ATTRIBUTES
-from resources.telemetry.exporting import ProcessTraces
+from resources.telemetry.trace_export import ProcessTraces
 
 
 class Recorded:

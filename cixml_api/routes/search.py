@@ -24,7 +24,7 @@ from cixml_api.search_filters import compiled
 from cixml_api.searching import Outcome, Question, ScoredHit
 from resources.errors import InvalidRequestError
 from resources.identifiers import Prefix, public_id
-from resources.telemetry import metrics
+from resources.telemetry import attributes, metrics, tracing
 from resources.types import CallerContext
 
 MOST_PAGED = 1000
@@ -114,6 +114,7 @@ async def search_corpora(
 
 async def _search(caller: CallerContext, services: Services, name: str, question: Question) -> Outcome:
     corpus = corpus_key(caller, name)
+    tracing.note(attributes.CORPUS_NAME, corpus.name)
     outcome = await services.searcher.search(caller_id=caller.caller_id, corpus=corpus, question=question)
     tokens = outcome.query.tokens if outcome.query else 0
     services.search_counts.add(caller_id=caller.caller_id, corpus=corpus, model=outcome.index.model, tokens=tokens)
@@ -121,6 +122,9 @@ async def _search(caller: CallerContext, services: Services, name: str, question
 
 
 def _question(body: schemas.Question, *, offset: int = 0) -> Question:
+    tracing.note(attributes.OPERATION, attributes.READ)
+    tracing.note(attributes.REQUEST_MODE, attributes.SYNC)
+    tracing.note(attributes.SEARCH_TOP_K, body.top_k)
     return Question(
         text=body.query,
         top_k=body.top_k,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from opentelemetry import trace
+from opentelemetry.trace import SpanKind
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from resources.embedding.answer import Embedded, Vectors
@@ -38,7 +38,7 @@ from resources.errors import (
     EmbeddingThrottledError,
     EmbeddingUnavailableError,
 )
-from resources.telemetry import attributes, metrics
+from resources.telemetry import attributes, metrics, tracing
 
 PROBE_TEXT = "ping"
 """What is embedded to ask whether the server works: short, so that the answer comes in a moment or not at all."""
@@ -53,7 +53,6 @@ MAX_PAUSE_SECONDS = 30.0
 """A server that asks for a longer pause gets it, but not from a waiting request: the item goes back to the queue."""
 
 _backoff = wait_random_exponential(multiplier=0.3, max=8.0)
-_tracer = trace.get_tracer("cixml.embedding")
 
 
 class Breaker(Protocol):
@@ -136,9 +135,8 @@ class EmbeddingClient:
         retrying = AsyncRetrying(
             retry=retry_if_exception(_is_retryable), stop=_stop(most_tries, deadline), wait=_pause, reraise=True
         )
-        with _tracer.start_as_current_span(attributes.EMBED_SPAN) as span:
-            span.set_attribute(attributes.EMBEDDING_MODEL, self.model.id)
-            span.set_attribute(attributes.OPERATION, operation)
+        known = {attributes.EMBEDDING_MODEL: self.model.id, attributes.OPERATION: operation}
+        with tracing.span(attributes.EMBED_SPAN, known, kind=SpanKind.CLIENT) as span:
             embedded: Embedded = await retrying(self._try_once, sent, operation, deadline)
             span.set_attribute(attributes.EMBEDDING_TOKENS, embedded.tokens)
         return embedded
@@ -175,6 +173,7 @@ class EmbeddingClient:
     async def _request(self, permit: Permit, sent: list[str], operation: Operation, seconds: float) -> Embedded:
         """Make one request, and tell the breaker and the metrics how it went."""
         started = time.monotonic()
+        tracing.event(attributes.SENT_EVENT)
         try:
             embedded = await self._wire.request(sent, timeout_seconds=seconds)
         except CixmlError as error:

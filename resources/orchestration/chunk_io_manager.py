@@ -10,13 +10,14 @@ import dagster as dg
 
 from resources import fail_points
 from resources.errors import ChunkingError
+from resources.orchestration.batch_trace import CHUNK
 from resources.orchestration.build_errors import errors_noted
 from resources.orchestration.lease import observe
 from resources.orchestration.streams import ChunkOutcome, ChunksToEmbed, ChunkStream
 from resources.orchestration.work import work_of
 from resources.postgres import chunks, corpus_lock, crawls, index_builds, pages
 from resources.postgres.items import ItemEnd
-from resources.telemetry import metrics
+from resources.telemetry import attributes, metrics, tracing
 from resources.types import ItemStatus, Stage
 
 GROUP_DOCUMENTS = 16
@@ -29,7 +30,11 @@ class ChunkIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: ChunkStream) -> None:
         counts: Counter[str] = Counter()
         started = time.monotonic()
-        with errors_noted(obj.lease, obj.index), metrics.stage_duration_seconds.labels(Stage.CHUNKING).time():
+        with (
+            errors_noted(obj.lease, obj.index),
+            obj.lease.trace.stage(CHUNK),
+            metrics.stage_duration_seconds.labels(Stage.CHUNKING).time(),
+        ):
             for number, group in enumerate(_groups(obj)):
                 counts.update(_store(obj, group, is_first=not number))
             counts["waiting"] = _wait_for_extractor(obj)
@@ -83,7 +88,7 @@ def _store(stream: ChunkStream, group: Sequence[ChunkOutcome], *, is_first: bool
     done = [outcome.chunked for outcome in group if outcome.chunked is not None]
     failed = [outcome for outcome in group if outcome.error is not None and outcome.version.item_id is not None]
     unreported = [outcome.error for outcome in group if outcome.error is not None and outcome.version.item_id is None]
-    with stream.lease.transaction() as connection:
+    with tracing.span(attributes.STORE_CHUNKS_SPAN), stream.lease.transaction() as connection:
         corpus_lock.share(connection, corpus_id=stream.lease.batch.corpus_id)
         if stream.fills and is_first:
             index_builds.note_cut(connection, corpus_id=stream.lease.batch.corpus_id, index=stream.index)

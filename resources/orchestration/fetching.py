@@ -10,13 +10,15 @@ from uuid import UUID
 
 import dagster as dg
 
-from resources.errors import InvalidUrlError, ScrapingError
+from resources.errors import HostPausedError, InvalidUrlError, ScrapingError
+from resources.orchestration.batch_trace import SCRAPE, fail_page
 from resources.orchestration.lease import Lease, observe
 from resources.orchestration.runtime import runtime
 from resources.orchestration.streams import FetchOutcome, FetchStream, LinkReader
 from resources.postgres import corpus_lock, pages, pushes
 from resources.postgres.items import ItemEnd
 from resources.postgres.pages import FetchItem
+from resources.telemetry import attributes, tracing
 from resources.types import FetchedPage, ItemStatus
 
 FETCHES_AT_ONCE = 16
@@ -34,8 +36,16 @@ class FetchResource(dg.ConfigurableResource[Any]):
         stopped = Event()
         asked: set[UUID] = set()
 
+        def _turn(item: FetchItem) -> None:
+            asked.add(item.item_id)
+            tracing.event(attributes.TURN_EVENT)
+
         async def fetch(item: FetchItem) -> FetchOutcome:
-            return await _fetch(item, on_turn=lambda: asked.add(item.item_id))
+            with lease.trace.page(item.item_id, SCRAPE) as span:
+                outcome = await _fetch(item, on_turn=lambda: _turn(item))
+                if outcome.error is not None and not isinstance(outcome.error, HostPausedError):
+                    fail_page(span, SCRAPE, outcome.error.code)
+                return outcome
 
         def is_wanted(item: FetchItem) -> bool:
             """After a stop only what has its turn goes on: a polite site's other pages may wait for minutes."""

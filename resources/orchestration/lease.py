@@ -15,11 +15,13 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from resources.errors import DatabaseUnavailableError, LeaseLostError
-from resources.orchestration import draining, progress
+from resources.orchestration import draining, progress, tags
+from resources.orchestration.batch_trace import BatchTrace
 from resources.postgres import batches, items
 from resources.postgres.batches import Batch
 from resources.postgres.database import Database
 from resources.postgres.items import EndedItem, ItemEnd
+from resources.postgres.traced import TracedItem
 from resources.settings import PipelineSettings
 from resources.telemetry import metrics
 from resources.types import BatchKind, BatchState, ItemStatus, Stage
@@ -36,9 +38,18 @@ class Lease:
     """One batch in the hands of one run."""
 
     def __init__(
-        self, batch: Batch, run_id: str, *, database: Database, heartbeat: Database, settings: PipelineSettings
+        self,
+        batch: Batch,
+        run_id: str,
+        *,
+        database: Database,
+        heartbeat: Database,
+        settings: PipelineSettings,
+        traced: Sequence[TracedItem] = (),
     ) -> None:
         self.batch = batch
+        queue = tags.INGEST_QUEUE if batch.kind is BatchKind.INGEST else tags.BACKFILL_QUEUE
+        self.trace = BatchTrace(batch.batch_id, traced, corpus=batch.corpus_name, queue=queue)
         self.run_id = run_id
         self._database = database
         self._heartbeat = heartbeat
@@ -150,6 +161,7 @@ class Lease:
         except DatabaseUnavailableError as error:
             logger.warning("batch %s waits to be closed: %s", self.batch.batch_id, error)
         else:
+            self.trace.end()  # of a batch that was taken over lifeline tells
             observe(ended)
             return True
         try:

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -21,15 +22,16 @@ from dagster._core.scheduler.instigation import TickStatus
 
 from resources.errors import CixmlError, DatabaseUnavailableError
 from resources.orchestration import tags
+from resources.orchestration.batch_trace import BatchTrace
 from resources.orchestration.deletion import Sweeper
 from resources.orchestration.lease import give_up, observe
 from resources.orchestration.lexemes import LexemeKeeper
 from resources.orchestration.retention import Retention
 from resources.orchestration.runtime import Runtime, runtime
-from resources.postgres import batches, locks, state
+from resources.postgres import batches, locks, state, traced
 from resources.postgres.batches import ExpiredBatch
-from resources.telemetry import exporter, metrics
-from resources.telemetry.logs import configure_logging
+from resources.postgres.traced import TracedItem
+from resources.telemetry import exporter, metrics, process, tracing
 from resources.types import BatchState
 
 SWEEP_SECONDS = 30.0
@@ -137,8 +139,10 @@ class Lifeline:
             batch = batches.expired(connection)
             if batch is None:
                 return None
+            items = traced.items(connection, batch_ids=[batch.batch_id])
             ended = give_up(connection, batch.batch_id, BatchState.LOST, self._settings)
         observe(ended)
+        _tell_lost(batch, items)
         return batch
 
     def sweep(self) -> None:
@@ -179,6 +183,13 @@ class Lifeline:
         logger.warning("run %s is closed", run.run_id)
 
 
+def _tell_lost(batch: ExpiredBatch, items: Sequence[TracedItem]) -> None:
+    """End the spans that the batch's run left open, in the traces of the jobs it still worked for."""
+    if items:
+        trace = BatchTrace(batch.batch_id, items, corpus=items[0].corpus_name, queue=tags.INGEST_QUEUE)
+        trace.end_lost("worker_lost" if batch.run_id else "not_begun")
+
+
 def main() -> int:
     """Run until SIGTERM."""
     stopped = threading.Event()
@@ -186,10 +197,11 @@ def main() -> int:
         signal.signal(number, lambda *_: stopped.set())
     try:
         parts = runtime()
-        configure_logging(parts.settings.log_level, json=False)
+        process.begin(parts.settings, "cixml-lifeline")
         exporter.start(parts.settings.pipeline.metrics_host, parts.settings.pipeline.metrics_port)
         with DagsterInstance.get() as instance, closing(Lifeline(parts, instance)) as lifeline:
             lifeline.run(stopped)
+        tracing.flush()
     except CixmlError as error:
         sys.stderr.write(f"lifeline: {error.message}\n")
         return 1

@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow
 from resources import fail_points
 from resources.errors import HostPausedError
 from resources.orchestration import crawling, draining
+from resources.orchestration.batch_trace import SCRAPE
 from resources.orchestration.fetch_retries import host_pause, retry_delay
 from resources.orchestration.lease import STOPPING, observe
 from resources.orchestration.streams import FetchOutcome, FetchStream, PageToChunk
@@ -22,7 +23,7 @@ from resources.postgres import corpus_lock, pages
 from resources.postgres.items import EndedItem, ItemEnd
 from resources.postgres.pages import HostPause
 from resources.settings import Settings
-from resources.telemetry import metrics
+from resources.telemetry import attributes, metrics, tracing
 from resources.types import ItemStatus, Stage
 
 GROUP_PAGES = 25
@@ -39,7 +40,7 @@ class PageIOManager(dg.ConfigurableIOManager):
         started = time.monotonic()
         if obj is not None:
             settings = work_of(context.run_id).parts.settings
-            with metrics.stage_duration_seconds.labels(Stage.SCRAPING).time():
+            with obj.lease.trace.stage(SCRAPE), metrics.stage_duration_seconds.labels(Stage.SCRAPING).time():
                 for group in _groups(obj):
                     counts.update(_store(obj, group, settings))
                     _yield_turn(obj, time.monotonic() - started, settings)
@@ -109,7 +110,7 @@ def _store(stream: FetchStream, group: Sequence[FetchOutcome], settings: Setting
     for outcome in group:
         metrics.fetch.labels(_label(outcome), _cache_label(outcome)).inc()
     found, queued_pages = crawling.naming(group), settings.limits.queued_pages
-    with stream.lease.transaction() as connection:
+    with tracing.span(attributes.STORE_PAGES_SPAN), stream.lease.transaction() as connection:
         crawling.take_turns(connection, found, queued_pages=queued_pages)
         corpus_lock.share(connection, corpus_id=stream.lease.batch.corpus_id)
         pages.store_pages(connection, new)

@@ -10,6 +10,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
 import dagster as dg
@@ -19,6 +20,7 @@ from psycopg.rows import TupleRow
 from resources import fail_points
 from resources.embedding.wire import MODEL_UNAVAILABLE, UNAUTHORIZED
 from resources.errors import BreakerOpenError, EmbeddingRejectedError, EmbeddingUnavailableError
+from resources.orchestration.batch_trace import EMBED
 from resources.orchestration.build_errors import errors_noted
 from resources.orchestration.lease import observe
 from resources.orchestration.streams import EmbeddedTexts, VectorStream
@@ -26,7 +28,7 @@ from resources.postgres import corpus_lock, index_builds, promotions, usage, vec
 from resources.postgres.batches import IndexVersion
 from resources.postgres.items import EndedItem, ItemEnd
 from resources.postgres.vectors import FlippedItem, NewVector
-from resources.telemetry import metrics
+from resources.telemetry import attributes, metrics, tracing
 from resources.types import ItemStatus, Stage
 
 MIN_WAIT_SECONDS = 1.0
@@ -41,7 +43,11 @@ class PgVectorIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: VectorStream) -> None:
         writer = _Writer(obj)
         started = time.monotonic()
-        with errors_noted(obj.lease, obj.index), metrics.stage_duration_seconds.labels(Stage.EMBEDDING).time():
+        with (
+            errors_noted(obj.lease, obj.index),
+            obj.lease.trace.stage(EMBED),
+            metrics.stage_duration_seconds.labels(Stage.EMBEDDING).time(),
+        ):
             writer.write()
         fail_points.reach(fail_points.VECTORS_COMMITTED)
         context.add_output_metadata(
@@ -69,6 +75,7 @@ class _Writer:
         self._plan = stream.plan
         self.counts: Counter[str] = Counter()
         self._flipped: list[FlippedItem] = []
+        self._began = datetime.now(UTC)
 
     def write(self) -> None:
         self._begin_progress()
@@ -98,7 +105,7 @@ class _Writer:
             return
         lease = self._stream.lease
         corpus_id, batch_id = lease.batch.corpus_id, lease.batch.batch_id
-        with lease.transaction() as connection:
+        with tracing.span(attributes.STORE_VECTORS_SPAN), lease.transaction() as connection:
             corpus_lock.share(connection, corpus_id=corpus_id)
             index = promotions.current(connection, self._stream.index, serves=lease.serves)
             rows = [] if answer is None else self._rows(answer)
@@ -168,6 +175,7 @@ class _Writer:
 
     def _count(self, answer: EmbeddedTexts | None, ended: Sequence[EndedItem]) -> None:
         observe(ended)
+        self._trace(ended)
         for flipped in self._flipped:
             metrics.chunks.labels("added").inc(flipped.added)
             metrics.chunks.labels("kept").inc(flipped.kept)
@@ -179,6 +187,17 @@ class _Writer:
         if answer is not None:
             self.counts["texts"] += len(answer.hashes)
             self.counts["tokens"] += answer.tokens
+
+    def _trace(self, ended: Sequence[EndedItem]) -> None:
+        for item in ended:
+            usage = self._plan.usage.get(item.item_id)
+            self._stream.lease.trace.embedded(
+                item.item_id,
+                since=self._began,
+                model=self._stream.index.model,
+                tokens=usage.embedding_tokens if usage else None,
+                error=item.code if item.failed_stage else None,
+            )
 
     def _wait_for_server(self) -> None:
         """Give back what the embedding server did not answer for: it waits, and the try does not count."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -22,7 +22,7 @@ from resources.errors import ConfigurationError, DatabaseUnavailableError, Lease
 from resources.orchestration import progress, tags
 from resources.orchestration.lease import Lease, observe
 from resources.orchestration.runtime import Runtime, runtime
-from resources.postgres import batches, claims, index_builds, items, promotions
+from resources.postgres import batches, claims, index_builds, items, promotions, traced
 from resources.postgres.batches import IndexVersion
 from resources.postgres.index_builds import IndexBuild
 from resources.postgres.promotions import REFERENCE_DIMENSION
@@ -108,6 +108,11 @@ class RunWork:
             index = promotions.index_version(connection, index_version_id=opened.index_version_id)
         lease = self._leases[f"index {opened.index_version_id}"] = self._lease(opened.batch_id)
         return lease, index
+
+    def stage(self, name: str) -> AbstractContextManager[None]:
+        """Do what comes after the stages of pages inside a span of the run; a run without a lease has no trace."""
+        lease = next(iter(self._leases.values()), None)
+        return lease.trace.stage(name) if lease else nullcontext()
 
     def close(self) -> None:
         """End every batch of the run, also after one failed to: its thread would renew the lease for ever."""
@@ -212,12 +217,14 @@ class RunWork:
     def _lease(self, batch_id: UUID) -> Lease:
         with self._parts.database.transaction() as connection:
             batch = batches.facts(connection, batch_id=batch_id)
+            items_traced = traced.items(connection, batch_ids=[batch_id])
         return Lease(
             batch,
             self._run.run_id,
             database=self._parts.database,
             heartbeat=self._parts.new_database(),
             settings=self._parts.settings.pipeline,
+            traced=items_traced,
         )
 
     @cached_property

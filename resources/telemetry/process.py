@@ -8,7 +8,7 @@ import threading
 from types import TracebackType
 
 from resources.settings import Settings
-from resources.telemetry import exporting
+from resources.telemetry import trace_export
 from resources.telemetry.logs import configure_logging
 
 logger = logging.getLogger("cixml.process")
@@ -25,7 +25,7 @@ def begin(settings: Settings, service: str) -> None:
     logging.captureWarnings(True)  # the library's own signature
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
-    exporting.configure(settings, service)
+    trace_export.configure(settings, service)
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -1,4 +1,4 @@
-"""Spans: how every part opens one, and what a failed one says. Who exports them, and where to, is exporting.py's.
+"""Spans: how every part opens one, and what a failed one says. Who exports them, and where to, is trace_export.py's.
 
 A span's name holds no data, its attributes are those of attributes.py, its status says a code: no statement, no query,
 no page text, no message of an exception (which may hold any of these) is in a trace. Without a provider (traces are
@@ -36,14 +36,14 @@ from resources.errors import CixmlError
 Attributes = Mapping[str, AttributeValue]
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 given_ids: ContextVar[tuple[int, int] | None] = ContextVar("cixml_span_ids", default=None)
-"""The trace and span id of the span that starts now; the provider's generator takes them (exporting.py)."""
+"""The trace and span id of the span that starts now; the provider's generator takes them (trace_export.py)."""
 
 END_SECONDS = 2.0
 """A process that ends waits so long for its last spans to leave."""
 
 
 class Traces(Protocol):
-    """Where spans go: exporting.py has the one that is."""
+    """Where spans go: trace_export.py has the one that is."""
 
     def tracer(self) -> Tracer: ...
     def flush(self, seconds: float) -> None: ...

@@ -9,10 +9,12 @@ import httpx
 import psycopg
 import pytest
 
+from cixml.trace_files import StoredSpan, all_spans, spans_of_traces, trace_of_job
 from tests.fakes.embedding_server import EmbeddingServer
 from tests.fakes.web_server import Page, WebServer
 from tests.pipeline.dagster_api import DagsterApi
 from tests.stack import Stack, ended, poll
+from tests.traces import assert_approved
 
 PARAGRAPH = "The quick {animal} jumps over the lazy dog and tells the story of {animal} number {number} to everyone. "
 
@@ -53,6 +55,30 @@ def test_a_site_is_indexed_by_visible_runs_and_answers_a_search(
     runs = dagster_api.runs(corpus_prefix="animals-")
     assert {run["status"] for run in runs} == {"SUCCESS"}
     assert dagster_api.materialized_partitions("search_index") >= {run["partition"] for run in runs}
+
+
+def test_a_job_is_one_trace_and_every_attribute_is_approved(stack: Stack, site: WebServer) -> None:
+    folder = stack.home.root / "traces"
+    site.pages["/gone"] = Page("", status=404)
+    with stack.client() as client:
+        job = ended(client, client.submit("traced", [f"{site.url}/{name}" for name in (0, 1, "gone")])["id"])
+        client.search("traced", "a story of foxes")
+    trace_id = trace_of_job(folder, job["id"])
+    assert trace_id
+
+    def of_job() -> dict[str, StoredSpan] | None:
+        found = {span.name: span for span in spans_of_traces(folder, [trace_id])}
+        return found if "run" in found else None
+
+    spans = poll(of_job, "the end of the run")
+    assert set(spans) == {
+        *("POST /v1/jobs", "claim", "run", "launch", "scrape", "scrape page", "store pages", "chunk", "chunk page"),
+        *("store chunks", "embed", "embed texts", "store vectors", "embed page", "index"),
+    }
+    assert {span.service for span in spans.values()} == {"cixml-api", "cixml-code-server", "cixml-worker"}
+    pages = [span for span in spans_of_traces(folder, [trace_id]) if span.name == "scrape page"]
+    assert {span.attributes["failed.stage"] for span in pages if span.error} == {"scraping"}
+    assert_approved(all_spans(folder))
 
 
 def test_nothing_of_a_page_is_in_dagster(stack: Stack, site: WebServer) -> None:

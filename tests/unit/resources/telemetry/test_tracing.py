@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from resources.errors import EmbeddingUnavailableError
-from resources.telemetry import exporting, metrics, tracing
+from resources.telemetry import metrics, trace_export, tracing
 from tests.traces import Recorded, recording
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -122,4 +122,4 @@ def test_a_line_is_otlp_json(recorded: Recorded) -> None:
 
 
 def test_the_version_is_the_commit_or_the_package() -> None:
-    assert exporting.installed_version() not in ("", "0")
+    assert trace_export.installed_version() not in ("", "0")
