@@ -25,10 +25,12 @@ CHECKS = (
 )
 STREAMS = ("job_watch",)
 """Left out: it answers until its job has ended, and here nothing works on jobs. test_job_events.py is for it."""
-PHASES = (("examples,coverage,fuzzing", 6), ("stateful", 20))
-"""With the number of examples for each route, and of walks from route to route: what one made, the next one uses."""
+SEARCHES = ("corpus_search", "corpora_search")
+"""Left out of the coverage phase: it goes over all the ways in which filters nest, 16,500 of its 19,000 requests."""
+PHASES = (("coverage", 1, STREAMS + SEARCHES), ("examples,fuzzing", 6, STREAMS), ("stateful", 20, STREAMS))
+"""With the number of examples for each route, or of walks from route to route (what one made, the next one uses)."""
 SECONDS = 240
-"""Both together take about 30 of one core."""
+"""All together take about 25 of one core."""
 UNLIMITED = {"requests_per_minute": 0, "bad_keys_per_minute": 0, "queued_pages": 0, "corpora": 0}
 """Its thousands of requests, many without a key, are one caller's from one address."""
 
@@ -43,16 +45,18 @@ async def test_every_answer_is_as_documented(database: Database, tmp_path: Path)
             assert made.status_code == 202
             with psycopg.connect(database.pipeline_url) as rows:
                 index_document(rows, corpus="product-docs", owner=OPERATOR, url=url, texts=["one", "two"])
-            for phases, examples in PHASES:
-                output, code = await schemathesis(address, phases, examples, tmp_path)
+            for phases, examples, left_out in PHASES:
+                output, code = await schemathesis(address, phases, examples, left_out, tmp_path)
                 assert code == 0, output[-20_000:]
                 if "stateful" not in phases:
                     tested = re.search(r"Tested: (\d+)", output)
                     assert tested, output[-5000:]
-                    assert int(tested[1]) == len(operations(api.app)) - len(STREAMS)
+                    assert int(tested[1]) == len(operations(api.app)) - len(left_out)
 
 
-async def schemathesis(address: str, phases: str, examples: int, folder: Path) -> tuple[str, int | None]:
+async def schemathesis(
+    address: str, phases: str, examples: int, left_out: tuple[str, ...], folder: Path
+) -> tuple[str, int | None]:
     """Run phases of it, the same way every time; return what it says and its exit code."""
     process = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).parent / "schemathesis"),
@@ -60,7 +64,7 @@ async def schemathesis(address: str, phases: str, examples: int, folder: Path) -
         f"{address}/openapi.json",
         f"--header=Authorization: Bearer {OPERATOR}",
         f"--checks={','.join(CHECKS)}",
-        *(f"--exclude-operation-id={name}" for name in STREAMS),
+        *(f"--exclude-operation-id={name}" for name in left_out),
         f"--phases={phases}",
         f"--max-examples={examples}",
         "--generation-deterministic",
