@@ -1,5 +1,9 @@
 """Fixtures of the whole product: one stack a session."""
 
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
 import pytest
 
 from tests.pipeline.dagster_api import DagsterApi
@@ -13,3 +17,9 @@ def dagster_api(stack: Stack) -> DagsterApi:
     url = stack.status().dagster_url
     assert url
     return DagsterApi(url)
+
+
+@pytest.fixture
+def owner(stack: Stack) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(stack.values["DATABASE_URL"], autocommit=True) as connection:
+        yield connection

@@ -51,12 +51,6 @@ def worker(stack: Stack, log: Path, **settings: str) -> Iterator[subprocess.Pope
         process.wait(timeout=STOP_SECONDS)
 
 
-@pytest.fixture
-def owner(stack: Stack) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(stack.values["DATABASE_URL"], autocommit=True) as connection:
-        yield connection
-
-
 def page_text(number: int) -> str:
     words = " ".join(f"word{number}x{each}" for each in range(60))
     return f"<html><body><main><h1>Page {number}</h1><p>{words}. And so on and so forth.</p></main></body></html>"

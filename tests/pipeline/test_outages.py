@@ -57,12 +57,6 @@ def site() -> Iterator[WebServer]:
 
 
 @pytest.fixture
-def owner(stack: Stack) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(stack.values["DATABASE_URL"], autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture
 def slow_server(embedding_server: EmbeddingServer) -> Iterator[EmbeddingServer]:
     """Make the embedding server slow enough to be caught in the middle of a batch."""
     embedding_server.latency_seconds = 0.4
@@ -158,32 +152,3 @@ def test_a_killed_lifeline_daemon_and_code_server_come_back_and_the_job_ends(sta
         for name in ("lifeline", "daemon", "code_server"):
             stack.kill(name)
         assert ended(client, job["id"], timeout_seconds=180)["status"] == "succeeded"
-
-
-@pytest.mark.slow
-def test_a_backfill_of_fifty_corpora_waits_its_turn_and_callers_do_not_feel_it(
-    stack: Stack, site: WebServer, dagster_api: DagsterApi, owner: psycopg.Connection[Any]
-) -> None:
-    with stack.client() as client:
-        jobs = [client.submit(f"many-{number}", [f"{site.url}/{number % PAGES}"]) for number in range(50)]
-        for job in jobs:
-            assert ended(client, job["id"])["status"] == "succeeded"
-        keys = [row[0] for row in owner.execute("SELECT partition_key FROM cixml.corpora WHERE name LIKE 'many-%'")]
-        backfill = dagster_api.launch_backfill(["embeddings", "all_minilm_l6_v2"], keys)
-        poll(
-            lambda: any("dagster/backfill" in run["tags"] for run in dagster_api.runs(corpus_prefix="many-")),
-            "the backfill's first run",
-            timeout_seconds=90,
-        )
-        started = time.monotonic()
-        assert ended(client, client.submit("beside", [f"{site.url}/0"])["id"])["status"] == "succeeded"
-        assert time.monotonic() - started < 30
-        status = poll(
-            lambda: (found := dagster_api.backfill_status(backfill)).startswith("COMPLETED") and found,
-            "the end of the backfill",
-            timeout_seconds=300,
-        )
-    assert status == "COMPLETED_SUCCESS"
-    runs = [run for run in dagster_api.runs(corpus_prefix="many-") if "dagster/backfill" in run["tags"]]
-    assert len(runs) == 50
-    assert {run["status"] for run in runs} == {"SUCCESS"}
