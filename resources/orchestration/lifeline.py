@@ -1,7 +1,7 @@
 """`python -m resources.orchestration.lifeline`: gives back the work of runs that died, and closes their Dagster runs.
 
-Beside that, never before it, it removes what was deleted (deletion.py) and what has aged (retention.py), and keeps what
-keyword search needs (lexemes.py).
+Beside that, never before it, it removes what was deleted (deletion.py) and what has aged (retention.py), keeps what
+keyword search needs (lexemes.py), and wakes what waits for an embedding server that is back (server_watch.py).
 Not a job of the queue it rescues. More than one may run: the advisory lock lets one work at a time.
 """
 
@@ -28,6 +28,7 @@ from resources.orchestration.lease import give_up, observe
 from resources.orchestration.lexemes import LexemeKeeper
 from resources.orchestration.retention import Retention
 from resources.orchestration.runtime import Runtime, runtime
+from resources.orchestration.server_watch import ServerWatch
 from resources.postgres import batches, locks, state, traced
 from resources.postgres.batches import ExpiredBatch
 from resources.postgres.traced import TracedItem
@@ -62,6 +63,7 @@ class Lifeline:
         self._retention = Retention(parts.settings)
         self._sweeper = Sweeper(parts.settings, instance)
         self._lexemes = LexemeKeeper(parts.settings)
+        self._servers = ServerWatch(parts.settings)
         self._swept_at = 0.0
 
     def run(self, stopped: threading.Event) -> None:
@@ -76,6 +78,7 @@ class Lifeline:
         self._sweeper.close()
         self._retention.close()
         self._lexemes.close()
+        self._servers.close()
 
     def look(self) -> None:
         """Reap expired batches and close their runs; now and then sweep runs whose end nobody reported.
@@ -95,6 +98,7 @@ class Lifeline:
         self._sweeper.step_aside()
         self._retention.step_aside()
         self._lexemes.step_aside()
+        self._servers.step_aside()
 
     def lapse(self) -> None:
         """Let claims expire that have no run, or one that could not be launched: they hold the slots of others.

@@ -219,8 +219,8 @@ def _wait_seconds(error: EmbeddingUnavailableError) -> float:
     """Return when to try again; a server that knows neither model nor key is not asked every few seconds.
 
     Each try of a waiting batch is a run: while the breaker is open, tries are spread, and the farther apart the longer
-    the server is away. Once it is back pages wait no longer than a quarter of that, and two minutes at most; an hour
-    costs a batch some 50 runs.
+    the server is away: a quarter of that, two minutes at most; an hour costs a batch some 50 runs. Once it is back
+    lifeline wakes what waits (server_watch.py).
     """
     if error.code in (MODEL_UNAVAILABLE, UNAUTHORIZED):
         return max(MISCONFIGURED_WAIT_SECONDS, error.retry_after_seconds)

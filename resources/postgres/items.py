@@ -113,6 +113,18 @@ def release(
     return ended
 
 
+def wake(connection: Connection[TupleRow], *, fingerprint: str, reasons: Sequence[str]) -> int:
+    """Let items that wait for a model's server, for one of these reasons, be claimed now; return how many.
+
+    Under the lock of the claims, which take rows of the queue before the items.
+    """
+    parameters = {"fingerprint": fingerprint, "reasons": list(reasons)}
+    woken = connection.execute(query("wake_waiting"), parameters).rowcount
+    if woken:
+        connection.execute(query("notify_jobs"))
+    return woken
+
+
 def cancelled(
     connection: Connection[TupleRow], *, batch_id: UUID, item_ids: Sequence[UUID] | None = None
 ) -> list[ItemEnd]:

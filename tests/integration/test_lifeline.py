@@ -61,6 +61,8 @@ def rescuer(database: Database, instance: DagsterInstance, monkeypatch: pytest.M
     """A lifeline to which everything is old."""
     monkeypatch.setattr(lifeline, "UNCLAIMED_RUN_SECONDS", 0.0)
     settings = Settings.load(
+        redis_url="redis://127.0.0.1:1/0",  # nobody answers: every breaker is this process's own
+        embedding_api_base_url="http://127.0.0.1:1/v1",
         pipeline={"database_url": database.pipeline_url, "dispatch_seconds": 0.0},
         dagster={"database_url": database.pipeline_url.replace("postgresql://", DRIVER)},
     )

@@ -98,7 +98,10 @@ def instance(dagster: psycopg.Connection[Any], dagster_url: str, tmp_path: Path)
 
 
 def settings_of(database: Database, dagster_url: str, **days: int) -> Settings:
-    return database.settings(dagster={"database_url": dagster_url}, retention={"interval_seconds": 0.0} | days)
+    nobody = {"redis_url": "redis://127.0.0.1:1/0", "embedding_api_base_url": "http://127.0.0.1:1/v1"}
+    return database.settings(
+        dagster={"database_url": dagster_url}, retention={"interval_seconds": 0.0} | days, **nobody
+    )
 
 
 def materialize(instance: dg.DagsterInstance, partition: str, *, only: str | None = None, fails: bool = False) -> str:
