@@ -143,9 +143,8 @@ def live_workers(owner_url: str, *, since: float) -> int:
 
 
 def run_psql(script: str, url: str, secrets: dict[str, str]) -> str:
-    """Run one of our scripts as the login of `url` and return its rows; no password gets onto the command line."""
-    parts = urlsplit(url)
-    bare = urlunsplit(parts._replace(netloc=f"{parts.username}@{parts.netloc.rpartition('@')[2]}"))
+    """Run one of our scripts as the login of `url` and return its rows."""
+    bare, environment = without_password(url)
     command: list[Path | str] = [
         wheel_installation() / "bin" / "psql",
         "-X",
@@ -156,8 +155,14 @@ def run_psql(script: str, url: str, secrets: dict[str, str]) -> str:
         _HERE / script,
         bare,
     ]
-    password = {"PGPASSWORD": unquote(parts.password or ""), "PGCONNECT_TIMEOUT": "10"}
-    return _run(command, account=None, environment=dict(os.environ) | password | secrets)
+    return _run(command, account=None, environment=environment | secrets)
+
+
+def without_password(url: str) -> tuple[str, dict[str, str]]:
+    """Return a URL for the command line of one of Postgres' programs, and the environment that has its password."""
+    parts = urlsplit(url)
+    bare = urlunsplit(parts._replace(netloc=f"{parts.username}@{parts.netloc.rpartition('@')[2]}"))
+    return bare, dict(os.environ) | {"PGPASSWORD": unquote(parts.password or ""), "PGCONNECT_TIMEOUT": "10"}
 
 
 def _run(

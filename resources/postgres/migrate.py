@@ -30,25 +30,30 @@ MINIMUM_PGVECTOR = (0, 8, 4)  # before it, vacuum may corrupt an HNSW index
 def migrate(settings: Settings, models: list[ModelEntry]) -> list[str]:
     """Bring the database to head and return the names of the migrations applied now. Idempotent."""
     url = settings.require(settings.database_url, "DATABASE_URL")
-    api_url = settings.require(settings.api.database_url, "CIXML_API__DATABASE_URL")
-    pipeline_url = settings.require(settings.pipeline.database_url, "CIXML_PIPELINE__DATABASE_URL")
     try:
         with psycopg.connect(url, autocommit=True) as connection, _locked(connection):
-            _ensure_pgvector(connection)
-            roles.ensure_groups(connection)
+            prepare_server(connection, settings)
             applied = apply_migrations(connection)
-            roles.ensure_login(connection, api_url, group=roles.API_GROUP)
-            roles.ensure_login(connection, pipeline_url, group=roles.PIPELINE_GROUP)
             with connection.transaction():
                 for row in mirror_models(connection, models):
                     vector_relations.ensure(connection, relation=row.relation, dimension=row.dimension)
-            if settings.dagster.database_url is not None:
-                roles.ensure_database(connection, settings.dagster.database_url.get_secret_value())
             return applied
     except psycopg.OperationalError as error:
         raise DatabaseUnavailableError(f"DATABASE_URL: {error}") from error
     except psycopg.Error as error:
         raise ConfigurationError(f"DATABASE_URL: the database refuses a step of the migration: {error}") from error
+
+
+def prepare_server(connection: Connection[tuple[object, ...]], settings: Settings) -> None:
+    """Make what a schema stands on: pgvector, the roles its grants name, and Dagster's database. Idempotent."""
+    api_url = settings.require(settings.api.database_url, "CIXML_API__DATABASE_URL")
+    pipeline_url = settings.require(settings.pipeline.database_url, "CIXML_PIPELINE__DATABASE_URL")
+    _ensure_pgvector(connection)
+    roles.ensure_groups(connection)
+    roles.ensure_login(connection, api_url, group=roles.API_GROUP)
+    roles.ensure_login(connection, pipeline_url, group=roles.PIPELINE_GROUP)
+    if settings.dagster.database_url is not None:
+        roles.ensure_database(connection, settings.dagster.database_url.get_secret_value())
 
 
 def apply_migrations(connection: Connection[tuple[object, ...]]) -> list[str]:
@@ -60,9 +65,9 @@ def apply_migrations(connection: Connection[tuple[object, ...]]) -> list[str]:
     )
     rows = connection.execute("SELECT name, checksum FROM cixml.schema_migrations").fetchall()
     known = {str(name): str(checksum) for name, checksum in rows}
-    applied = []
+    applied, here = [], checksums()
     for path in migration_files():
-        checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+        checksum = here[path.name]
         if path.name in known:
             if known[path.name] != checksum:
                 raise ConfigurationError(
@@ -77,6 +82,11 @@ def apply_migrations(connection: Connection[tuple[object, ...]]) -> list[str]:
         applied.append(path.name)
     connection.execute("GRANT SELECT ON cixml.schema_migrations TO cixml_api, cixml_pipeline")
     return applied
+
+
+def checksums() -> dict[str, str]:
+    """Return the checksum of each migration that this version has."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in migration_files()}
 
 
 def migration_files() -> list[Path]:

@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
+from cixml.backup.make import make_backup
+from cixml.backup.restore import restore_backup
 from cixml.embedded.leftovers import find_leftovers
+from cixml.embedded.stack import stop_stack
 from resources import fail_points
 from tests.books import UNDER_WAY, Books
 from tests.chaos import Chaos, Plan
@@ -225,3 +228,44 @@ def test_a_killed_supervisor_costs_a_start_and_no_process_outlives_it(
         assert caller.ended(job_id, seconds=RECOVERY_SECONDS)["status"] == "succeeded"
     assert_nothing_is_wrong(books)
     assert books.chunks("headless") == faultless
+
+
+def hits(caller: Caller) -> list[tuple[str, float]]:
+    return [(hit["url"], hit["score"]) for hit in caller.search("backed-up", "words of page", top_k=5)]
+
+
+@pytest.mark.slow
+def test_a_backup_under_load_comes_back_and_its_jobs_go_on(
+    hasty: Stack,
+    server: EmbeddingServer,
+    books: Books,
+    faultless: set[Any],
+    urls: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Dagster has a run under way at that moment which nobody works on afterwards."""
+    for name, value in hasty.given.items():
+        monkeypatch.setenv(name, value)
+    server.latency_seconds = 1.0
+    with Caller(hasty) as caller:
+        job_id = caller.submit("backed-up", urls)
+        poll(lambda: books.ask(A_RUN), "a run")
+        make_backup(hasty.home, tmp_path / "backup", jobs=2, say=lambda _: None)
+        [(run_id,)] = books.ask(A_RUN)
+        server.latency_seconds = 0.0
+        assert caller.ended(job_id, seconds=RECOVERY_SECONDS)["status"] == "succeeded"
+        found = hits(caller)
+        lost = caller.submit("after-the-backup", urls[:1])
+        caller.ended(lost, seconds=RECOVERY_SECONDS)
+        stop_stack(hasty.home)
+        assert restore_backup(hasty.home, tmp_path / "backup", overwrite=True, jobs=2, say=lambda _: None) == []
+        up(hasty.home, hasty.given)
+        assert caller.ended(job_id, seconds=RECOVERY_SECONDS)["status"] == "succeeded"
+        assert hits(caller) == found
+        assert books.ask(JOBS, "after-the-backup") == []
+    dagster_url = hasty.status().dagster_url
+    assert dagster_url
+    poll(lambda: DagsterApi(dagster_url).status(run_id) == "FAILURE", "the old run's end", timeout_seconds=60)
+    assert_nothing_is_wrong(books)
+    assert books.chunks("backed-up") == faultless

@@ -1,0 +1,1 @@
+SELECT name, checksum FROM cixml.schema_migrations ORDER BY name
