@@ -344,6 +344,14 @@ def test_a_run_with_several_backfill_batches_holds_one_slot(
         )
     with pipeline.transaction() as connection:
         assert claims.capacity(connection, small_batch_items=10).slots == 2
+    for slots, left in ((1, 3), (5, 4)):  # a worker for backfills alone has room for one of them, then for both
+        owner.execute(
+            "INSERT INTO cixml.workers (id, queues, slots) VALUES ('b', '{backfill}', %s) "
+            "ON CONFLICT (id) DO UPDATE SET slots = excluded.slots",
+            [slots],
+        )
+        with pipeline.transaction() as connection:
+            assert claims.capacity(connection, small_batch_items=10).slots == left
 
 
 def test_a_write_over_a_limit_of_the_server_is_no_outage(pipeline: PipelineDatabase) -> None:
