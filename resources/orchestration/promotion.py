@@ -1,5 +1,7 @@
 """Promotion: a corpus that outgrew the exact scan gets a relation of its own with an HNSW index; and the way back.
 
+A graph that grew by what was rewritten goes the same road to a new one.
+
 The end of any run asks for it, with a row. A run of its own in the backfill queue builds beside what serves, without a
 lock. What reads the whole corpus follows a mark, still without the lock: copy what came during the build, verify that
 every chunk that was live is found. Under the corpus's lock the same for what came after the mark, and the flip: retire

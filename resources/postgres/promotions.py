@@ -29,6 +29,9 @@ faster and lets a bad graph pass on clustered data; 200 gains 0.0015."""
 BUILD_BYTES_A_ROW = 300
 MOST_BUILD_KILOBYTES = 2**20
 DROP_WAIT_MILLISECONDS = 2000
+MOST_GROWTH = 1.5
+SLACK_BYTES = 2**20
+"""A graph that takes so much more room than its live chunks did when it was built is built anew, in a quiet moment."""
 SLICE = 2000
 SETS_AT_ONCE = 100
 FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)
@@ -59,12 +62,17 @@ class Since:
 
 
 def ask(connection: Connection[TupleRow], *, corpus_id: UUID, promote_rows: int) -> bool:
-    """Ask for a relation of its own for a corpus that outgrew the exact scan, or for the way back.
+    """Ask for a relation of its own for a corpus that outgrew the exact scan, for the way back, or for a graph anew.
 
     False when there is no reason to, or it was asked.
     """
-    numbers = promote_rows * REFERENCE_DIMENSION
-    return connection.execute(query("ask_promotion"), {"corpus_id": corpus_id, "numbers": numbers}).rowcount == 1
+    parameters = {
+        "corpus_id": corpus_id,
+        "numbers": promote_rows * REFERENCE_DIMENSION,
+        "growth": MOST_GROWTH,
+        "slack_bytes": SLACK_BYTES,
+    }
+    return connection.execute(query("ask_promotion"), parameters).rowcount == 1
 
 
 def due(connection: Connection[TupleRow], *, promote_rows: int, quiet_seconds: float) -> list[DuePromotion]:
@@ -175,6 +183,7 @@ def build(connection: Connection[TupleRow], *, index: IndexVersion, rows: int, d
         query("build_hnsw"),
         {"index_version_id": index.index_version_id, "m": M, "ef_construction": EF_CONSTRUCTION},
     )
+    connection.execute(query("note_built_size"), {"index_version_id": index.index_version_id, "rows": rows})
 
 
 def live_chunks_without_vector(

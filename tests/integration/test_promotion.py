@@ -192,6 +192,37 @@ def test_a_corpus_that_shrank_to_half_the_threshold_goes_back(
     assert_like_a_corpus_built_afresh(owner, pipeline, corpus)
 
 
+def size(owner: Owner, relation: str) -> int:
+    row = owner.execute("SELECT pg_total_relation_size(%s)", [f"cixml.{relation}"]).fetchone()
+    assert row
+    return int(row[0])
+
+
+def test_a_graph_that_grew_by_rewrites_is_built_anew(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promotions, "SLACK_BYTES", 0)
+    runs.promote(owner, corpus)
+    _, first = serving(owner, corpus)
+    built = size(owner, first)
+    assert not ask(pipeline, corpus)
+    for number in range(5):
+        for name in "abc":
+            make_job(owner, f"https://example.com/{name}")
+            index(pipeline, f"{name} {number}".encode(), "shared by all", *(f"{name} {number} {n}" for n in range(9)))
+        with pipeline.transaction() as connection:
+            stale_vectors.sweep(connection, corpus_id=corpus)
+    assert size(owner, first) > 1.5 * built
+    assert ask(pipeline, corpus)
+    assert not due(pipeline, quiet_seconds=3600, rows=1), "searches are fast meanwhile: it waits for quiet"
+    runs.promote(owner, corpus)
+    kind, again = serving(owner, corpus)
+    assert (kind, again != first, size(owner, again)) == ("hnsw", True, built)
+    assert owner.execute("SELECT to_regclass(%s)", [f"cixml.{first}"]).fetchone() == (None,)
+    assert_like_a_corpus_built_afresh(owner, pipeline, corpus)
+    assert not ask(pipeline, corpus)
+
+
 def test_a_graph_is_asked_before_it_serves(
     owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
