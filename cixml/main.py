@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from cixml import keys
-from cixml.commands import backups, corpora, doctor, documents, indexes, jobs, models, numbers, search
+from cixml.commands import backups, corpora, doctor, documents, indexes, jobs, models, numbers, search, traces
 from cixml.commands.connection import AsJson, connected, errors, home_folder, screen
 from cixml.embedded import stack
 from cixml.embedded.environment import user_environment
@@ -37,7 +37,7 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(no_args_is_help=True, help="API keys of the embedded stack.")
 app.add_typer(keys_app, name="keys")
-for commands in (jobs, corpora, search, indexes, documents, numbers, models, backups, doctor):
+for commands in (jobs, corpora, search, indexes, documents, numbers, models, backups, doctor, traces):
     commands.add_to(app)
 
 

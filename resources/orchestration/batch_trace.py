@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from uuid import UUID
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 from opentelemetry.trace import INVALID_SPAN, Span, SpanContext
 from opentelemetry.util.types import AttributeValue
 
@@ -80,14 +80,17 @@ class BatchTrace:
     def embedded(
         self, item_id: UUID, *, since: datetime, model: str, tokens: int | None = None, error: str | None = None
     ) -> None:
-        """Tell of a page whose vectors are all stored, or whose text was refused: requests are filled across pages."""
+        """Tell of a page whose vectors are all stored, or whose text was refused: requests are filled across pages.
+
+        To be called inside the stage's span.
+        """
         item = self._items.get(item_id)
         if item is None:
             return
         known = self._of_page(item, EMBED) | {attributes.EMBEDDING_MODEL: model}
         if tokens is not None:
             known[attributes.EMBEDDING_TOKENS] = tokens
-        span = tracing.start(f"{EMBED} page", known, parent=self._parent_of(item) or self._parent, began=since)
+        span = tracing.start(f"{EMBED} page", known, parent=self._parent_of(item) or get_current(), began=since)
         if error is not None:
             fail_page(span, EMBED, error)
         span.end()

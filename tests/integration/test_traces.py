@@ -22,7 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from resources.errors import ScrapingError
 from resources.identifiers import Prefix, public_id
 from resources.orchestration import tags
-from resources.orchestration.batch_trace import SCRAPE, fail_page
+from resources.orchestration.batch_trace import EMBED, SCRAPE, fail_page
 from resources.orchestration.lifeline import Lifeline
 from resources.orchestration.runtime import Runtime
 from resources.orchestration.work import RunWork
@@ -60,7 +60,13 @@ def owner(database: Database) -> Iterator[Owner]:
 
 @pytest.fixture
 def parts(database: Database) -> Iterator[Runtime]:
-    found = Runtime(database.settings(dagster={"database_url": database.pipeline_url}))
+    found = Runtime(
+        database.settings(
+            redis_url="redis://127.0.0.1:1/0",
+            embedding_api_base_url="http://127.0.0.1:1/v1",
+            dagster={"database_url": database.pipeline_url},
+        )
+    )
     yield found
     found.database.close()
 
@@ -115,7 +121,8 @@ async def test_one_trace_from_the_gateway_to_the_pages(
             tracing.event("its turn at the host")
         with lease.trace.page(bad, SCRAPE) as page:
             fail_page(page, SCRAPE, ScrapingError("not_found", "https://example.com/b?token=hush is gone").code)
-    lease.trace.embedded(good, since=datetime.now(UTC), model="m", tokens=7)
+    with lease.trace.stage(EMBED):
+        lease.trace.embedded(good, since=datetime.now(UTC), model="m", tokens=7)
     with work.stage("index"):
         pass
     assert not recorded.named("run")
@@ -130,12 +137,13 @@ async def test_one_trace_from_the_gateway_to_the_pages(
     assert request.attributes["caller.type"] == "service"
     assert request.attributes["http.request_id"] == answer.headers["x-request-id"]
     assert [by_name[name].parent_id for name in ("claim", "run")] == [request.span_id] * 2
-    assert [by_name[name].parent_id for name in ("launch", "scrape", "index", "embed page")] == [run.span_id] * 4
+    assert [by_name[name].parent_id for name in ("launch", "scrape", "embed", "index")] == [run.span_id] * 4
     pages = [span for span in spans if span.name == "scrape page"]
     assert [page.parent_id for page in pages] == [by_name["scrape"].span_id] * 2
     assert pages[0].attributes["job.url"] == urls[0]
     assert "hush" not in str([span.attributes for span in spans])
     assert (pages[1].error, pages[1].attributes["failed.stage"]) == ("not_found", Stage.SCRAPING)
+    assert by_name["embed page"].parent_id == by_name["embed"].span_id
     assert by_name["embed page"].attributes["embedding.tokens"] == 7
     assert {span.attributes["job.id"] for span in spans if "job.id" in span.attributes} == {job_id}
     assert_approved(recorded.spans)
