@@ -33,9 +33,10 @@ from resources.orchestration.watchdog import Watchdog
 from resources.postgres import workers
 from resources.postgres.database import OUTAGES
 from resources.settings import Settings
-from resources.telemetry import exporter, process, tracing
+from resources.telemetry import exporter, process, profiling, tracing
 
 HEARTBEAT_SECONDS = 5.0
+SERVICE = "cixml-worker"
 DEFINITIONS = "cixml_assets.definitions"
 logger = logging.getLogger("cixml.worker")
 
@@ -111,6 +112,7 @@ def build(settings: Settings, *, queues: list[str], slots: int) -> Celery:
     )
     app.task(executor.execute, name=EXECUTE_RUN)
     worker_process_init.connect(executor.open, weak=False)
+    worker_process_init.connect(lambda **_: profiling.start(settings, SERVICE, memory=True), weak=False)
     worker_process_shutdown.connect(lambda **_: tracing.flush(), weak=False)
 
     def ready(sender: Any, **_: object) -> None:
@@ -144,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = Settings.load()
-        process.begin(settings, "cixml-worker")
+        process.begin(settings, SERVICE, forks=True)
         slots = options.slots or settings.pipeline.worker_slots
         app = build(settings, queues=options.queues.split(","), slots=slots)
     except CixmlError as error:
