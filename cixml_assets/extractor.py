@@ -16,7 +16,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -43,10 +42,9 @@ from cixml_assets.sitemaps import read_sitemap
 from resources.embedding.tokenizer import load_tokenizer
 from resources.errors import ChunkingError, CixmlError, ConfigurationError
 from resources.settings import ExtractorSettings, Settings
-from resources.telemetry import process, profiling
+from resources.telemetry import process
 from resources.types import Chunking, Exclusions, ExtractedDocument, PageLinks, TextLayer
 
-SERVICE = "cixml-extractor"
 log = logging.getLogger("cixml.extractor")
 
 NICE = 5  # embedding, Postgres and the API go first
@@ -165,13 +163,9 @@ def _read(connection: socket.socket, count: int) -> bytes:
 class Parent:
     """Keeps the workers alive: one that dies is replaced. SIGTERM ends them all."""
 
-    def __init__(
-        self, listener: socket.socket, settings: ExtractorSettings, *, prepare: Callable[[], None] = lambda: None
-    ) -> None:
-        """`prepare` is called in each worker before it serves."""
+    def __init__(self, listener: socket.socket, settings: ExtractorSettings) -> None:
         self._listener = listener
         self._settings = settings
-        self._prepare = prepare
         self._workers: dict[int, float] = {}
 
     def run(self) -> None:
@@ -189,7 +183,7 @@ class Parent:
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _become_worker(parent, Worker(self._listener, self._settings), self._prepare)
+            _become_worker(parent, Worker(self._listener, self._settings))
         self._workers[pid] = time.monotonic()
 
     def _replace_dead(self) -> None:
@@ -212,14 +206,13 @@ class Parent:
             os.waitpid(pid, 0)
 
 
-def _become_worker(parent: int, worker: Worker, prepare: Callable[[], None]) -> None:
+def _become_worker(parent: int, worker: Worker) -> None:
     """Turn a fresh child into a worker; never returns."""
     code = 1
     try:
         _die_with(parent)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        prepare()
         worker.run()
         code = 0
     finally:
@@ -257,7 +250,7 @@ def listen(path: Path) -> socket.socket:
 def main() -> None:
     """Read the settings and serve until SIGTERM."""
     settings = Settings.load()
-    process.begin(settings, SERVICE, forks=True)
+    process.begin(settings, "cixml-extractor")
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # its "discarding data" is our empty_text
     path = socket_path(settings)
     listener = listen(path)
@@ -265,7 +258,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # pages of memory stay shared with the workers
     try:
-        Parent(listener, settings.extractor, prepare=lambda: profiling.start(settings, SERVICE)).run()
+        Parent(listener, settings.extractor).run()
     finally:
         path.unlink(missing_ok=True)
 

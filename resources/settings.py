@@ -221,7 +221,6 @@ class TelemetrySettings(BaseModel):
     sample_ratio: float = Field(default=1.0, ge=0, le=1, description="of traces that begin here; others as they came")
     trace_file_bytes: int = Field(default=64 * 2**20, ge=2**20, description="of all trace files; the oldest go first")
     logs: Literal["json", "terminal"] = "json"
-    pyroscope_url: str | None = Field(default=None, description="of a Pyroscope server; null: no profiles")
     environment: str = "development"
     version: str | None = Field(default=None, description="service.version; null: the git commit or package version")
 
@@ -311,7 +310,7 @@ class Settings(BaseSettings):
         """Return every (host, port) of the product itself: never fetched, whatever `fetch.allow_networks` says."""
         urls = [self.database_url, self.redis_url, self.embedding_api_base_url, self.membership.url]
         urls += [self.api.database_url, self.pipeline.database_url, self.dagster.database_url]
-        urls += [self.telemetry.otlp_endpoint, self.telemetry.pyroscope_url]
+        urls.append(self.telemetry.otlp_endpoint)
         plain = [url.get_secret_value() if isinstance(url, SecretStr) else url for url in urls if url]
         own = {
             (self.api.host, self.api.port),

@@ -33,10 +33,9 @@ from resources.orchestration.watchdog import Watchdog
 from resources.postgres import workers
 from resources.postgres.database import OUTAGES
 from resources.settings import Settings
-from resources.telemetry import exporter, process, profiling, tracing
+from resources.telemetry import exporter, process, tracing
 
 HEARTBEAT_SECONDS = 5.0
-SERVICE = "cixml-worker"
 DEFINITIONS = "cixml_assets.definitions"
 logger = logging.getLogger("cixml.worker")
 
@@ -112,7 +111,6 @@ def build(settings: Settings, *, queues: list[str], slots: int) -> Celery:
     )
     app.task(executor.execute, name=EXECUTE_RUN)
     worker_process_init.connect(executor.open, weak=False)
-    worker_process_init.connect(lambda **_: profiling.start(settings, SERVICE, memory=True), weak=False)
     worker_process_shutdown.connect(lambda **_: tracing.flush(), weak=False)
 
     def ready(sender: Any, **_: object) -> None:
@@ -146,7 +144,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = Settings.load()
-        process.begin(settings, SERVICE, forks=True)
+        process.begin(settings, "cixml-worker")
         slots = options.slots or settings.pipeline.worker_slots
         app = build(settings, queues=options.queues.split(","), slots=slots)
     except CixmlError as error:

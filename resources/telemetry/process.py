@@ -8,16 +8,16 @@ import threading
 from types import TracebackType
 
 from resources.settings import Settings
-from resources.telemetry import profiling, trace_export
+from resources.telemetry import trace_export
 from resources.telemetry.logs import configure_logging
 
 logger = logging.getLogger("cixml.process")
 
 
-def begin(settings: Settings, service: str, *, forks: bool = False) -> None:
+def begin(settings: Settings, service: str) -> None:
     """Set up the telemetry of this process, once; `service` is its name in traces, logs and profiles.
 
-    One that `forks` opens nothing here: its children share nothing with it, and start their own profiles.
+    Nothing is opened here: a process that forks afterwards shares nothing with its children.
     """
     configure_logging(
         settings.log_level, json=settings.telemetry.logs == "json", secrets=settings.secrets(), service=service
@@ -26,8 +26,6 @@ def begin(settings: Settings, service: str, *, forks: bool = False) -> None:
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
     trace_export.configure(settings, service)
-    if not forks:
-        profiling.start(settings, service)
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

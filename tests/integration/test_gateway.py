@@ -172,12 +172,16 @@ async def test_the_dagster_ui_takes_an_operators_password_and_no_request_of_anot
     url = f"http://127.0.0.1:{ui.sockets[0].getsockname()[1]}"
     async with (
         ui,
-        site(database, tmp_path, GATEWAY_OPERATORS_FILE=str(file), GATEWAY_DAGSTER_URL=url) as found,
+        site(
+            database, tmp_path, GATEWAY_OPERATORS_FILE=str(file), GATEWAY_DAGSTER_URL=url, GATEWAY_GRAFANA_URL=url
+        ) as found,
         httpx.AsyncClient(base_url=found.gateway.operators_url) as operator,
     ):
         assert (await operator.get("/runs")).status_code == 401
         assert (await operator.get("/runs", auth=("operator", "guess"))).status_code == 401
         operator.auth = httpx.BasicAuth("operator", "let-me-in")
+        assert (await operator.get("/grafana/", auth=("operator", "guess"))).status_code == 401
+        assert (await operator.get("/grafana/")).status_code == 200
         seen = await operator.get("/runs")
         assert seen.status_code == 200
         assert "authorization" not in seen.text.lower()  # the password ends at the gateway
