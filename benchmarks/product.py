@@ -93,8 +93,8 @@ class Product:
     def failures(self, submissions: Sequence[str]) -> dict[str, int]:
         return self.rows.failures(submissions)
 
-    def search(self, corpus: str, query: str, *, top_k: int) -> int:
-        return len(self.client.search(corpus, query, top_k=top_k).results)
+    def search(self, corpus: str, query: str, *, top_k: int, mode: str = "dense") -> int:
+        return len(self.client.search(corpus, query, top_k=top_k, mode=mode).results)
 
     def settle(self, outcome: Outcome, *, timeout_seconds: float) -> str:
         wait_until(

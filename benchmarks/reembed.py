@@ -10,18 +10,20 @@ from threading import Event
 from benchmarks.bulk import CORPUS
 from benchmarks.counters import Counters
 from benchmarks.errors import BenchmarkError
-from benchmarks.percentiles import spread
+from benchmarks.percentiles import percentile, spread
 from benchmarks.product import ANOTHER_MODEL, Product
 from benchmarks.servers import Gpu, Server, Site
 from benchmarks.system import Json, wait_until
 
 POLL_SECONDS = 0.1
-SEARCH_GAP_SECONDS = 0.5
+SEARCH_GAP_SECONDS = 0.2
+IDLE_SEARCHES = 100
 
 
 def measure(product: Product, site: Site, gpu: Server, rates: Gpu, *, timeout: float) -> Json:
     """Ask for an index of the bulk corpus by the other model, which is to serve at once, and wait until it does."""
     print("reembed", file=sys.stderr)
+    idle = [_one(product, number) for number in range(IDLE_SEARCHES)]
     before = Counters.read(product, site, gpu)
     ended = Event()
     with ThreadPoolExecutor(1) as beside:
@@ -49,16 +51,22 @@ def measure(product: Product, site: Site, gpu: Server, rates: Gpu, *, timeout: f
         },
         "site": used.site_report(),
         "cpu": used.cpu_report(per=max(1, int(used.gpu["texts"]))),
+        "searches_idle": {"searches": len(idle), "ms": spread(idle, 99)},
         "searches_meanwhile": {"searches": len(seconds), "ms": spread(seconds, 99)},
+        "search_p99_ratio": round(percentile(seconds, 99) / percentile(idle, 99), 2),
     }
 
 
 def _search(product: Product, ended: Event) -> list[float]:
-    """Search the corpus twice a second until it `ended`; return the seconds. Raises what a search raises."""
+    """Search the corpus some times a second until it `ended`; return the seconds. Raises what a search raises."""
     found: list[float] = []
     while not ended.wait(SEARCH_GAP_SECONDS):
-        begun = time.perf_counter()
-        if not product.search(CORPUS, f"which index is used {len(found)}", top_k=10):
-            raise BenchmarkError("a search found nothing while the corpus was embedded again")
-        found.append(time.perf_counter() - begun)
+        found.append(_one(product, len(found) + IDLE_SEARCHES))
     return found
+
+
+def _one(product: Product, number: int) -> float:
+    begun = time.perf_counter()
+    if not product.search(CORPUS, f"which index is used {number}", top_k=10):
+        raise BenchmarkError("a search of the corpus that is embedded again found nothing")
+    return time.perf_counter() - begun

@@ -4,28 +4,45 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
 from uuid import uuid4
 
 from benchmarks.bulk import CORPUS
 from benchmarks.counters import Counters
 from benchmarks.errors import BenchmarkError
 from benchmarks.percentiles import spread
+from benchmarks.product import Product
 from benchmarks.servers import Server, Site
 from benchmarks.system import Json, System
 
+Ask = Callable[[str], int]
 CLIENTS = 8
 TOP_K = 10
 
 
-def measure(system: System, site: Site, gpu: Server, searches: int, *, corpus: str = CORPUS) -> Json:
-    """Search with new words each time; one round of all clients goes before and does not count."""
+def measure(
+    system: System, site: Site, gpu: Server, searches: int, *, corpus: str = CORPUS, ask: Ask | None = None
+) -> Json:
+    """Search with new words each time; one round of all clients goes before and does not count.
+
+    `ask` returns how many results a query has; by default it is the system's search.
+    """
+
+    def one(_: int) -> tuple[float, int]:
+        query = f"how is this done, {uuid4()}"
+        begun = time.perf_counter()
+        results = ask(query) if ask else system.search(corpus, query, top_k=TOP_K)
+        seconds = time.perf_counter() - begun
+        if not results:
+            raise BenchmarkError(f"{system.name}: a search of {corpus} found nothing")
+        return seconds, results
+
     with ThreadPoolExecutor(CLIENTS) as clients:
-        list(clients.map(_one, repeat(system, CLIENTS), repeat(corpus)))
+        list(clients.map(one, range(CLIENTS)))
         before = Counters.read(system, site, gpu)
         begun = time.perf_counter()
-        found = list(clients.map(_one, repeat(system, searches), repeat(corpus)))
+        found = list(clients.map(one, range(searches)))
         wall = time.perf_counter() - begun
     used = Counters.read(system, site, gpu).since(before)
     print(f"{system.name}, search: {searches} in {wall:.2f} s", file=sys.stderr)
@@ -40,11 +57,10 @@ def measure(system: System, site: Site, gpu: Server, searches: int, *, corpus: s
     }
 
 
-def _one(system: System, corpus: str) -> tuple[float, int]:
-    """Return seconds and results. Raises BenchmarkError without any."""
-    begun = time.perf_counter()
-    results = system.search(corpus, f"how is this done, {uuid4()}", top_k=TOP_K)
-    seconds = time.perf_counter() - begun
-    if not results:
-        raise BenchmarkError(f"{system.name}: a search of {corpus} found nothing")
-    return seconds, results
+def measure_hybrid(product: Product, site: Site, gpu: Server, searches: int) -> Json:
+    """Search the bulk corpus by vectors and words, which only the product does."""
+
+    def ask(query: str) -> int:
+        return product.search(CORPUS, query, top_k=TOP_K, mode="hybrid")
+
+    return measure(product, site, gpu, searches, ask=ask)

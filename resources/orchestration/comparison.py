@@ -1,7 +1,8 @@
 """Compares an index version that is ready with the one that serves, by the corpus's labelled queries.
 
 Rankings are exact, of both: what a graph may lose of them is asked by itself (resources/postgres/recall.py). Of a
-corpus without labels only the overlap and the time are told, and nothing is judged.
+corpus without labels only the overlap and the time are told, and nothing is judged. Times are told and never judged: on
+a busy machine they would refuse a good version.
 """
 
 from __future__ import annotations
