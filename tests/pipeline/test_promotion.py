@@ -40,6 +40,7 @@ def test_a_large_corpus_is_promoted_by_a_visible_run_while_it_answers(stack: Sta
     assert (promotion["status"], promotion["tags"]["cixml/queue"]) == ("SUCCESS", "backfill")
     with psycopg.connect(stack.values["DATABASE_URL"]) as owner:
         left = owner.execute(
-            "SELECT count(*) FROM cixml.index_versions WHERE state = 'retired' AND released_at IS NULL"
+            "SELECT count(*) FROM cixml.index_versions v JOIN cixml.corpora c ON c.id = v.corpus_id "
+            "WHERE c.name = 'large' AND v.state = 'retired' AND v.released_at IS NULL"
         )
         assert left.fetchone() == (0,)
