@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,8 @@ from resources.types import CallerContext
 
 MOST_PAGED = 1000
 """Results that a cursor leads to; who wants more asks a narrower question."""
+CORPORA_AT_ONCE = 3
+"""Each takes a connection of the pool; other callers need some."""
 _PLACE: TypeAdapter[tuple[int, str]] = TypeAdapter(
     tuple[Annotated[int, Field(ge=0, le=MOST_PAGED)], Annotated[str, Field(max_length=64)]]
 )
@@ -88,10 +91,8 @@ async def search_corpora(
     """Return the best chunks of all these corpora. One that is missing makes the answer 404."""
     if len({corpus_key(caller, name) for name in body.corpora}) < len(body.corpora):
         raise InvalidRequestError("a corpus stands there by two names: name each once", pointer="/corpora")
-    outcomes: dict[str, Outcome] = {}
     more: dict[UUID, HitDetails] = {}
-    for name in body.corpora:  # one after another: the second finds the query's vector in the cache
-        outcomes[name] = await _search(caller, services, name, _question(body))
+    outcomes = await _search_all(caller, services, body)
     if body.threshold is not None and not is_comparable(outcomes.values()):
         raise InvalidRequestError(
             "the corpora are served by several models, whose cosines can't be compared: leave it out",
@@ -110,6 +111,27 @@ async def search_corpora(
         took_ms=took,
     )
     return _answer(content, body, took)
+
+
+async def _search_all(
+    caller: CallerContext, services: Services, body: schemas.CorporaSearchRequest
+) -> dict[str, Outcome]:
+    """Search the first corpus alone, so that the others find the query's vector in the cache; these some at once."""
+    first, *others = body.corpora
+    question, free = _question(body), asyncio.Semaphore(CORPORA_AT_ONCE)
+
+    async def one(name: str) -> Outcome:
+        async with free:
+            return await _search(caller, services, name, question)
+
+    outcomes = [await one(first)]
+    tasks = [asyncio.create_task(one(name)) for name in others]
+    try:
+        outcomes += await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:  # of a search that failed the others are nobody's
+            task.cancel()
+    return dict(zip(body.corpora, outcomes, strict=True))
 
 
 async def _search(caller: CallerContext, services: Services, name: str, question: Question) -> Outcome:
