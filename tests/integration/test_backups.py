@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
 
-from cixml.backup.make import make_backup
-from cixml.backup.manifest import MANIFEST, BackupError, Manifest, mark_of, read_manifest
-from cixml.backup.restore import restore_backup
+from cixml.backup.manifest import MANIFEST, BackupError, mark_of, read_manifest
 from cixml.embedded.migration import run_migrations
-from cixml.embedded.state import Home
 from resources.orchestration.lease import give_up
 from resources.postgres import batches
 from resources.postgres.database import Database as PipelineDatabase
@@ -27,98 +21,15 @@ from resources.settings import PipelineSettings, Settings
 from resources.types import BatchState
 from tests.api import ALICE, index_document, running_api
 from tests.builders import make_job, make_worker
-from tests.database import PEPPER, Database, PostgresServer
+from tests.database import Database
 from tests.integration.test_search_by_graph import promote_now
+from tests.places import LOGIN, Installation, Places, back_up, restore, shape
 from tests.reindexing import assert_sound
 from tests.rows import begin, claim_all, index
 from tests.stack import poll
 
 Owner = psycopg.Connection[Any]
-LOGIN = "cixml_dagster_login"
 QUERIES = ("word3 term5", "thing11", "word7")
-SHAPE = {
-    "indices": "SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'cixml'",
-    "policies": "SELECT tablename, policyname, roles::text, qual FROM pg_policies WHERE schemaname = 'cixml'",
-    "row-level security": "SELECT relname, relrowsecurity, relforcerowsecurity, relacl::text, relowner::regrole::text, "
-    "reloptions::text FROM pg_class WHERE relnamespace = 'cixml'::regnamespace AND relkind = 'r'",
-    "columns": "SELECT c.relname, a.attname, a.attstorage FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
-    "WHERE c.relnamespace = 'cixml'::regnamespace AND a.attnum > 0",
-    "functions": "SELECT proname, prosecdef, proacl::text, proconfig::text, md5(prosrc) FROM pg_proc "
-    "WHERE pronamespace = 'cixml'::regnamespace",
-    "constraints": "SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint "
-    "WHERE connamespace = 'cixml'::regnamespace",
-    "migrations": "SELECT name, checksum FROM cixml.schema_migrations",
-}
-_folders = count(1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Installation:
-    """A state folder and a pair of databases that the environment names."""
-
-    home: Home
-    database: Database
-
-    @property
-    def keys(self) -> Path:
-        return self.home.root / "keys.json"
-
-
-class Places:
-    """Makes installations on the test's server, and says which of them the commands mean."""
-
-    def __init__(self, server: PostgresServer, environment: pytest.MonkeyPatch, root: Path) -> None:
-        self._server, self._environment, self._root = server, environment, root
-        self.made: list[str] = []
-
-    def new(self) -> Installation:
-        """Make an empty database, as an administrator gives it to the owner."""
-        database = self._server.database(f"empty_{next(_folders)}")
-        self._as_superuser(
-            "postgres", sql.SQL("CREATE DATABASE {} OWNER cixml_owner").format(sql.Identifier(database.name))
-        )
-        self._as_superuser(database.name, sql.SQL("CREATE EXTENSION vector"))
-        self.made.append(database.name)
-        return self.at(database)
-
-    def at(self, database: Database) -> Installation:
-        home = Home(self._root / database.name)
-        home.make_folders()
-        self.made.append(f"{database.name}_dagster")
-        return Installation(home=home, database=database)
-
-    def choose(self, place: Installation) -> None:
-        """Let the environment name it, as an SRE's shell would."""
-        dagster = place.database.owner_url.replace("postgresql://", "postgresql+psycopg2://")
-        user = dagster.partition("//")[2].partition("@")[0]
-        for name, value in {
-            "CIXML_HOME": str(place.home.root),
-            "DATABASE_URL": place.database.owner_url,
-            "CIXML_API__DATABASE_URL": place.database.api_url,
-            "CIXML_PIPELINE__DATABASE_URL": place.database.pipeline_url,
-            "CIXML_DAGSTER__DATABASE_URL": dagster.replace(user, f"{LOGIN}:secret") + "_dagster",
-            "CIXML_API__KEY_PEPPER": PEPPER,
-            "REDIS_URL": "redis://127.0.0.1:1/0",
-        }.items():
-            self._environment.setenv(name, value)
-
-    def remove(self) -> None:
-        for name in self.made:
-            self._as_superuser(
-                "postgres", sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-            )
-
-    def _as_superuser(self, database: str, statement: sql.Composed | sql.SQL) -> None:
-        url = self._server.superuser_url.rpartition("/")[0] + f"/{database}"
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(statement)
-
-
-@pytest.fixture
-def places(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Places]:
-    found = Places(postgres_server, monkeypatch, tmp_path)
-    yield found
-    found.remove()
 
 
 @pytest.fixture
@@ -131,14 +42,6 @@ def here(places: Places, database: Database) -> Installation:
     return found
 
 
-def back_up(place: Installation, folder: Path) -> Manifest:
-    return make_backup(place.home, folder, jobs=2, say=lambda _: None)
-
-
-def restore(place: Installation, folder: Path, *, overwrite: bool = False) -> list[str]:
-    return restore_backup(place.home, folder, overwrite=overwrite, jobs=2, say=lambda _: None)
-
-
 async def answers(place: Installation) -> list[Any]:
     settings = place.database.settings(api={"keys_file": place.keys})
     async with running_api(settings) as api:
@@ -149,11 +52,6 @@ async def answers(place: Installation) -> list[Any]:
         ]
         assert {answer.status_code for answer in found} == {200}
         return [[(hit["chunk_id"], hit["score"]) for hit in answer.json()["results"]] for answer in found]
-
-
-def shape(url: str) -> dict[str, list[Any]]:
-    with psycopg.connect(url) as connection:
-        return {name: sorted(connection.execute(query.encode()).fetchall(), key=str) for name, query in SHAPE.items()}
 
 
 async def test_a_restored_copy_answers_the_same_and_goes_on_with_what_was_open(
