@@ -6,6 +6,7 @@ What a run works on is the batch of its work resource, never a whole corpus.
 """
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -25,6 +26,8 @@ from resources.telemetry import attributes
 
 corpora = dg.DynamicPartitionsDefinition(name="corpora")
 OWNERS = ["team:data-engineering"]
+FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=30), warn_window=timedelta(days=7))
+"""Of the assets as a whole: something came in lately. How old the pages of a corpus are, `corpus_is_healthy` judges."""
 GROUP = "corpus"
 
 
@@ -41,6 +44,7 @@ class RefreshConfig(dg.Config):
     kinds={"python", "postgres"},
     io_manager_key="page_io_manager",
     code_version="1",
+    freshness_policy=FRESHNESS,
 )
 def raw_pages(
     config: RefreshConfig, work: WorkResource, fetch: FetchResource, extractor: ExtractorResource
@@ -127,6 +131,7 @@ def search_index_after(models: Iterable[Model]) -> dg.AssetsDefinition:
         deps=[dg.AssetKey(["embeddings", model.slug]) for model in models] + [dg.AssetKey("index_comparison")],
         check_specs=check_specs("search_index", corpora),
         code_version="1",
+        freshness_policy=FRESHNESS,
     )
     def search_index(work: WorkResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # compared as it is
         """What callers search: the serving index version of the corpus, whole by SQL's own count."""

@@ -37,14 +37,17 @@ class PageIOManager(dg.ConfigurableIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: FetchStream | None) -> None:
         counts: Counter[str] = Counter()
+        codes: Counter[str] = Counter()
         started = time.monotonic()
         if obj is not None:
             settings = work_of(context.run_id).parts.settings
             with obj.lease.trace.stage(SCRAPE), metrics.stage_duration_seconds.labels(Stage.SCRAPING).time():
                 for group in _groups(obj):
                     counts.update(_store(obj, group, settings))
+                    codes.update(outcome.error.code for outcome in group if outcome.error is not None)
                     _yield_turn(obj, time.monotonic() - started, settings)
                 counts["released"] += _release_unstarted(obj)
+        told = ", ".join(f"{code} {times}" for code, times in codes.most_common())
         context.add_output_metadata(
             {
                 "pages_fetched": counts["fetched"],
@@ -56,7 +59,10 @@ class PageIOManager(dg.ConfigurableIOManager):
                 "bytes": counts["bytes"],
                 "seconds": round(time.monotonic() - started, 3),
             }
+            | ({"errors": told} if told else {})
         )
+        if told:
+            context.log.warning("Pages that could not be fetched, by error: %s", told)
 
     def load_input(self, context: dg.InputContext) -> PagesToChunk:
         return PagesToChunk(context.step_context.run_id)

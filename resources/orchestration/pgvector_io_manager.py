@@ -62,6 +62,8 @@ class PgVectorIOManager(dg.ConfigurableIOManager):
             }
             | ({"waits_for": obj.interruption.code} if obj.interruption else {})
         )
+        if obj.interruption:
+            context.log.warning("%d documents wait: %s", writer.counts["waiting"], obj.interruption.code)
 
     def load_input(self, context: dg.InputContext) -> None:
         """Return nothing: vectors are read by searches, in SQL."""
