@@ -133,6 +133,7 @@ def running_stack(embedding_server: EmbeddingServer, **variables: str) -> Iterat
         "CIXML_FETCH__ALLOW_NETWORKS": json.dumps(["127.0.0.0/8"]),
         "CIXML_SEARCH__PROMOTE_ROWS": str(PROMOTE_ROWS),
         "CIXML_SEARCH__PROMOTE_QUIET_SECONDS": "0.5",
+        "CIXML_TELEMETRY__LOGS": "json",
     } | variables
     try:
         up(home, given)

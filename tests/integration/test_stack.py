@@ -242,3 +242,17 @@ def _is_ready(url: str) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+def test_every_line_of_every_process_is_json_and_holds_no_secret(stack: Stack) -> None:  # noqa: F811
+    kept = load_kept(stack.home).model_dump()
+    secrets = [value for name, value in kept.items() if name.endswith(("password", "key", "pepper"))]
+    assert len(secrets) > 5
+    services = set()
+    for name in set(NAMES) - {"postgres", "redis", "embedding"}:
+        for line in (stack.home.logs / f"{name}.log").read_text().splitlines():
+            record = json.loads(line)
+            assert record.keys() >= {"time", "level", "service", "logger", "message", "trace_id", "span_id", "job_id"}
+            services.add(record["service"])
+            assert not [secret for secret in secrets if secret in line]
+    assert services >= {"cixml-api", "cixml-daemon", "cixml-code-server", "cixml-webserver", "cixml-worker"}
