@@ -15,9 +15,7 @@ import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO
 
-from opentelemetry.exporter.otlp.json.file import FileSpanExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
@@ -27,8 +25,9 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Tracer
 
 from resources.settings import PROJECT_ROOT, Settings, TelemetrySettings
-from resources.telemetry import attributes, metrics, tracing
+from resources.telemetry import attributes, metrics, otlp_json, tracing
 
+SCOPE = "cixml"
 FILE_PARTS = 16
 """One file has so small a share of all that may be kept: what is removed with the oldest is little."""
 PAUSE_SECONDS = 10.0
@@ -67,7 +66,7 @@ class ProcessTraces:
             with self._lock:
                 if self._tracer is None or self._pid != os.getpid():
                     self._provider = self._made()
-                    self._tracer = self._provider.get_tracer("cixml")
+                    self._tracer = self._provider.get_tracer(SCOPE)
                     self._pid = os.getpid()
         return self._tracer
 
@@ -196,35 +195,36 @@ class TraceFiles(SpanExporter):
         self._folder = folder
         self._service = service
         self._most_bytes = most_bytes
-        self._stream: IO[str] | None = None
-        self._exporter: FileSpanExporter | None = None
+        self._head: bytes | None = None
+        self._file: int | None = None
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Append the spans. One write a line: threads and a reader see whole ones."""
         try:
-            exporter = self._open()
+            for span in spans:
+                if self._head is None:
+                    self._head = otlp_json.head(span.resource, SCOPE)
+                os.write(self._open(), otlp_json.line(self._head, span))
         except OSError:
             return SpanExportResult.FAILURE
-        return exporter.export(spans)
+        return SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
-    def _open(self) -> FileSpanExporter:
-        if self._stream is None or self._exporter is None or self._is_over(self._stream):
+    def _open(self) -> int:
+        if self._file is not None:
+            info = os.fstat(self._file)
+            if info.st_nlink and info.st_size <= self._most_bytes // FILE_PARTS:  # not removed by another process
+                return self._file
             self.shutdown()
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._remove_oldest()
-            path = self._folder / f"{self._service}-{os.getpid()}-{time.time_ns() // 1_000_000}.jsonl"
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            self._stream = os.fdopen(descriptor, "a", encoding="utf-8")
-            self._exporter = FileSpanExporter(stream=self._stream)
-        return self._exporter
-
-    def _is_over(self, stream: IO[str]) -> bool:
-        """Return whether the file is full, or was removed by another process."""
-        info = os.fstat(stream.fileno())
-        return info.st_nlink == 0 or info.st_size > self._most_bytes // FILE_PARTS
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._remove_oldest()
+        path = self._folder / f"{self._service}-{os.getpid()}-{time.time_ns() // 1_000_000}.jsonl"
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return self._file
 
     def _remove_oldest(self) -> None:
         """Make room for one more file."""

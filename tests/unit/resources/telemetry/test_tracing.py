@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -10,9 +11,18 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from opentelemetry.exporter.otlp.json.file import FileSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import Link, SpanKind
 
 from resources.errors import EmbeddingUnavailableError
 from resources.telemetry import metrics, trace_export, tracing
+from resources.telemetry.attributes import RESOURCE_ATTRIBUTES
+from resources.telemetry.otlp_json import head, line
+from resources.telemetry.trace_export import SCOPE
 from tests.traces import Recorded, recording
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -113,11 +123,29 @@ def test_a_full_disk_costs_a_line_and_a_count(tmp_path: Path, caplog: pytest.Log
     assert len([record for record in caplog.records if record.name == "cixml.traces"]) == 1
 
 
-def test_a_line_is_otlp_json(recorded: Recorded) -> None:
+def test_a_line_is_what_opentelemetrys_own_exporter_writes(recorded: Recorded) -> None:
+    kept = InMemorySpanExporter()
+    provider = TracerProvider(resource=Resource(dict.fromkeys(RESOURCE_ATTRIBUTES, "x")))
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    tracer = provider.get_tracer(SCOPE)
+    link = tracing.remote(tracing.trace_id_of(ROW), tracing.span_id_of(ROW))
+    known = {"job.url": "https://example.com/\u00e4", "embedding.tokens": 2**40}
+    parent = tracing.within(tracing.parse(PARENT))
+    with tracer.start_as_current_span("request", parent, SpanKind.SERVER, known) as outer:
+        with tracer.start_as_current_span("sent", kind=SpanKind.CLIENT, links=[Link(link)]) as inner:
+            inner.add_event("sent")
+            tracing.fail(inner, "http_4xx")
+        outer.set_attribute("search.top_k", 3)
+    for span in kept.get_finished_spans():
+        reference = io.StringIO()
+        FileSpanExporter(stream=reference).export([span])
+        assert json.loads(line(head(span.resource, SCOPE), span)) == json.loads(reference.getvalue())
+
+
+def test_trace_files_are_the_owners_alone(recorded: Recorded) -> None:
     with tracing.span("work"):
         pass
     (path,) = recorded.folder.iterdir()
-    assert json.loads(path.read_text())["resourceSpans"][0]["scopeSpans"][0]["scope"]["name"] == "cixml"
     assert path.stat().st_mode & 0o077 == 0
 
 
