@@ -199,7 +199,7 @@ def build_embedding(settings: Settings, models: Iterable[Model]) -> Embedding:
     return Embedding(
         embedders=tuple(client for client, _ in built),
         breakers=tuple(breaker for _, breaker in built),
-        cache=QueryVectorCache(redis) if redis else None,
+        cache=QueryVectorCache(redis, ttl_seconds=settings.search.query_cache_seconds) if redis else None,
         ping_redis=_ping(redis) if redis else None,
         close=close,
     )

@@ -209,6 +209,7 @@ class SearchSettings(BaseModel):
     grace_hours: float = Field(
         default=72.0, ge=0, description="an index version that was replaced may serve again so long"
     )
+    query_cache_seconds: int = Field(default=3600, ge=1, description="how long Redis keeps a query's vector")
 
 
 class TelemetrySettings(BaseModel):

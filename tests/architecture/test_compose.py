@@ -29,13 +29,14 @@ def example() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-def compose(env_file: Path) -> subprocess.CompletedProcess[str]:
+def compose(env_file: Path, *files: str) -> subprocess.CompletedProcess[str]:
     """Run the binary inside the package: the script beside it ends with 0 whatever was wrong."""
     spec = importlib.util.find_spec("compose")
     assert spec
     assert spec.origin
     binary = Path(spec.origin).parent / "docker-compose"
-    command = [binary, "--env-file", env_file, "--profile", "*", "config", "--format", "json"]
+    given = [part for file in ("docker-compose.yml", *files) for part in ("--file", file)]
+    command = [binary, *given, "--env-file", env_file, "--profile", "*", "config", "--format", "json"]
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(env_file.parent)}
     return subprocess.run(
         command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False, timeout=30
@@ -207,3 +208,20 @@ def test_every_file_that_is_mounted_is_there(services: dict[str, Service]) -> No
         for volume in each.get("volumes", []):
             if volume["type"] == "bind" and not volume["source"].endswith(("/tokenizers", "/backups")):
                 assert Path(volume["source"]).exists(), (name, volume["source"])
+
+
+def test_workers_on_a_second_machine_reach_the_first_one_at_its_private_address_alone(tmp_path: Path) -> None:
+    env_file = tmp_path / "env"
+    given = example() | {"FIRST_MACHINE": "10.0.0.1"}
+    env_file.write_text("\n".join(f"{name}={value or 'x'}" for name, value in given.items()))
+    first, second = (
+        json.loads(compose(env_file, f"deploy/{name}-machine.yml").stdout)["services"] for name in ("first", "second")
+    )
+    published = {name: [port["host_ip"] for port in each["ports"]] for name, each in first.items() if "ports" in each}
+    assert published["postgres"] == published["redis"] == ["10.0.0.1"]
+    assert set(published) == {"gateway", "postgres", "redis"}
+    assert second["worker"]["extra_hosts"] == ["postgres=10.0.0.1", "redis=10.0.0.1"]
+    assert set(second["worker"]["networks"]) == {"outside"}
+    assert "depends_on" not in second["worker"]
+    env_file.write_text("\n".join(f"{name}={value or 'x'}" for name, value in example().items()))
+    assert "FIRST_MACHINE" in compose(env_file, "deploy/first-machine.yml").stderr

@@ -34,11 +34,16 @@ WORKERS = "SELECT count(*) FROM cixml.workers WHERE seen_at > now() - interval '
 
 @contextmanager
 def worker(stack: Stack, log: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run one more worker, as another machine would."""
-    environment = child_environment(stack.values) | {"CIXML_FETCH__ALLOW_NETWORKS": '["127.0.0.0/8"]'} | settings
+    """Run one more worker with an extractor of its own, as another machine would."""
+    own = {
+        "CIXML_FETCH__ALLOW_NETWORKS": '["127.0.0.0/8"]',
+        "CIXML_EXTRACTOR__SOCKET": str(log.with_suffix(".sock")),
+        "CIXML_EXTRACTOR__PROCESSES": "1",
+    }
+    environment = child_environment(stack.values) | own | settings
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "resources.orchestration.worker"],
+            [sys.executable, "-m", "cixml.worker"],
             env=environment,
             cwd=PROJECT_ROOT,
             stdout=file,

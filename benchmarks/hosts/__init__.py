@@ -1,0 +1,1 @@
+"""Several hosts on one machine, by network namespaces: the production files without a container engine."""
