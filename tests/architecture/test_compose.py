@@ -172,7 +172,7 @@ def test_the_files_hold_no_secret_and_give_each_process_its_own_login_alone(serv
             assert ("CIXML_API__DATABASE_URL" in environment) == (name == "api"), name
             assert ("CIXML_API__KEY_PEPPER" in environment) == (name == "api"), name
             assert "CIXML_PIPELINE__DATABASE_URL" not in services["api"]["environment"]
-    assert "/.env" in (PROJECT_ROOT / ".gitignore").read_text().splitlines()
+    assert {"/.env", "/settings.env"} <= set((PROJECT_ROOT / ".gitignore").read_text().splitlines())
 
 
 def test_its_variables_are_settings_that_the_product_can_read(
