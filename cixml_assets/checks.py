@@ -117,5 +117,5 @@ def _result(name: str, bounds: Mapping[str, Bound], *, is_error: bool) -> dg.Ass
         passed=not broken,
         severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
         description="; ".join(broken) or None,
-        metadata={key: float(bound.value) for key, bound in bounds.items()},
+        metadata={key: round(float(bound.value), 4) for key, bound in bounds.items()},
     )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from resources.identifiers import Prefix, public_id
 from resources.orchestration.graphs import build_graph
 from resources.orchestration.lease import Lease
 from resources.orchestration.work import RunWork
@@ -38,7 +39,10 @@ class Filled:
 
     @property
     def metadata(self) -> dict[str, int | float | str]:
-        built = {"built_version": str(self.build.index_version_id), "built_model": self.build.model}
+        built = {
+            "built_version": public_id(Prefix.VERSION, self.build.index_version_id),
+            "built_model": self.build.model,
+        }
         return built | (self.recall.metadata if self.recall else {})
 
 

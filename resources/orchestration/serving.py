@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from uuid import UUID
 
+from resources.identifiers import Prefix, public_id
 from resources.orchestration.work import RunWork
 from resources.postgres import corpus_levels, stale_vectors
 from resources.postgres.batches import IndexVersion
@@ -31,7 +32,7 @@ class IndexReport:
     def metadata(self) -> dict[str, int | float | str]:
         """Return what plots in the UI: levels, not what the run added."""
         return {
-            "index_version": str(self.index.index_version_id),
+            "index_version": public_id(Prefix.VERSION, self.index.index_version_id),
             "model": self.index.model,
             "corpus_documents_total": self.levels.documents,
             "corpus_chunks_total": self.levels.chunks,
