@@ -427,6 +427,12 @@ STORES = Dashboard(
                 "Decisions made in the process because Redis did not answer.",
                 rates("cixml_redis_fallback_total", "part"),
             ),
+            Panel(
+                "Orphans",
+                "short",
+                "What deletions should have removed, by layer.",
+                states("cixml_orphans", "layer"),
+            ),
         ),
     ),
 )

@@ -1,1 +1,3 @@
 SELECT metric, label, number FROM cixml.state_numbers()
+UNION ALL
+SELECT metric, label, number FROM cixml.recent_numbers()
