@@ -140,7 +140,7 @@ def _alerts() -> dict[str, Any]:
 
 
 SEARCH_ROUTES = '{route=~"corpus_search|corpora_search"}'
-WARNINGS = '{service_name=~"cixml.*"} | detected_level=~"warn|error|critical"'
+WARNINGS = '{service_name=~"cixml.*"} | detected_level=~"(?i)warn.*|error|critical"'
 
 OVERVIEW = Dashboard(
     "cixml-overview",
