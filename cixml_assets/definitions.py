@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import dagster as dg
 
 from cixml_assets.corpus import (
@@ -29,13 +27,6 @@ from sensors.promotions import promotions_sensor
 from sensors.submitted_jobs import submitted_jobs_sensors
 
 
-@dg.logger({}, description="Events go to the event log; the console says only what is wrong.")
-def quiet_console(_: dg.InitLoggerContext) -> logging.Logger:
-    logger = logging.getLogger("cixml.run")
-    logger.setLevel(logging.WARNING)
-    return logger
-
-
 @dg.definitions
 def defs() -> dg.Definitions:
     """Read the settings and models.toml, and build everything. Nothing connects here."""
@@ -59,7 +50,6 @@ def defs() -> dg.Definitions:
             promotions_sensor(promotion),
         ],
         executor=dg.in_process_executor,
-        loggers={"console": quiet_console},
         resources={
             "work": WorkResource(),
             "fetch": FetchResource(),

@@ -26,7 +26,7 @@ from dagster._core.definitions.reconstruct import reconstruct_repository_def_fro
 from dagster._core.storage.dagster_run import DagsterRunStatus
 
 from resources.errors import CixmlError
-from resources.orchestration import draining, tags, work
+from resources.orchestration import draining, run_log, tags, work
 from resources.orchestration.celery_app import EXECUTE_RUN, make_celery
 from resources.orchestration.memory import return_large_blocks
 from resources.orchestration.watchdog import Watchdog
@@ -151,6 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"worker: {error.message}\n")
         return 1
     return_large_blocks()
+    run_log.install()
     preload()
     app.worker_main(
         [
