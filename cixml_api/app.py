@@ -54,7 +54,7 @@ from resources.membership import KeyFileMembership, Membership
 from resources.membership.claims import RememberingMembership
 from resources.membership.service import MembershipClient
 from resources.postgres.corpora import NewIndex
-from resources.postgres.pool import create_pool
+from resources.postgres.pool import create_dagster_pool, create_pool
 from resources.settings import Settings
 from resources.types import Chunking
 
@@ -132,6 +132,7 @@ def create_app(
         breakers=embedding.breakers,
         ping_redis=embedding.ping_redis,
         redis_memory=partial(memory, redis) if redis else None,
+        dagster_pool=create_dagster_pool(settings) if settings.dagster.database_url else None,
     )
 
     closes = [embedding.close, *([redis.aclose] if redis else []), known.aclose]
@@ -160,8 +161,10 @@ def _lifespan(services: Services, closes: Iterable[Close]) -> Callable[[FastAPI]
         async with AsyncExitStack() as stack:
             for close in closes:
                 stack.push_async_callback(close)
-            stack.push_async_callback(services.pool.close)
-            await services.pool.open(wait=False)
+            for pool in (services.pool, services.dagster_pool):
+                if pool is not None:
+                    stack.push_async_callback(pool.close)
+                    await pool.open(wait=False)
             for beside in (services.audit, services.search_counts):
                 stack.push_async_callback(beside.close)
                 beside.start()

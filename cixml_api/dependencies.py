@@ -56,6 +56,7 @@ class Services:
     breakers: tuple[Breaker, ...]
     ping_redis: Callable[[], Awaitable[None]] | None
     redis_memory: Callable[[], Awaitable[Memory]] | None
+    dagster_pool: Pool | None
 
 
 async def get_services(request: Request) -> Services:

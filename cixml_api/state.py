@@ -15,7 +15,7 @@ from cixml_api.dependencies import Breaker, Services
 from resources.cache.redis import Memory
 from resources.errors import CacheUnavailableError, DatabaseUnavailableError
 from resources.postgres.pool import Pool, connected
-from resources.postgres.state import StateNumber, state_numbers
+from resources.postgres.state import StateNumber, dagster_state_numbers, state_numbers
 from resources.telemetry import attributes as names
 from resources.telemetry.state_gauges import BREAKER_VALUES, Numbers
 
@@ -88,19 +88,26 @@ class StateReader:
 
 
 def state_of(services: Services) -> StateReader:
-    """Return the reader of what this API knows of: Redis is a part where it is set. Lifeline notes Dagster's state."""
+    """Return the reader of what this API knows of: Redis and Dagster are parts where they are set."""
     parts = [
         Part("postgres", lambda: _postgres(services.pool)),
         Part("breakers", lambda: _breakers(services.breakers)),
     ]
     if (redis_memory := services.redis_memory) is not None:
         parts.append(Part("redis", lambda: _redis(redis_memory)))
+    if (dagster_pool := services.dagster_pool) is not None:
+        parts.append(Part("dagster", lambda: _dagster(dagster_pool)))
     return StateReader(parts)
 
 
 async def _postgres(pool: Pool) -> Numbers:
     async with connected(pool) as connection:
         return _by_metric(await state_numbers(connection))
+
+
+async def _dagster(pool: Pool) -> Numbers:
+    async with connected(pool) as connection:
+        return _by_metric(await dagster_state_numbers(connection))
 
 
 async def _redis(ask: Callable[[], Awaitable[Memory]]) -> Numbers:

@@ -17,8 +17,6 @@ MOST_AT_ONCE = 20
 MOST_ATTEMPTS_READ = 10
 RETRY_SECONDS = 30.0
 RETRY_CAP_SECONDS = 3600.0
-OUTAGE_CAP_SECONDS = 120.0
-"""Where an embedding server was away: once it is back nothing waits an hour for the next try."""
 
 
 class Due(Protocol):
@@ -41,12 +39,10 @@ def next_attempts(
     request: Request[D],
     now: float,
     goes_on_after_success: bool,
-    most_seconds: Callable[[D], float] = lambda _: RETRY_CAP_SECONDS,
 ) -> list[dg.RunRequest]:
     """Return the next attempts, so that MOST_AT_ONCE are under way.
 
     `goes_on_after_success`: a run that ended well and left something to do is followed by the next at once.
-    `most_seconds`: the longest pause of one.
     """
     found: list[dg.RunRequest] = []
     under_way = 0
@@ -58,7 +54,7 @@ def next_attempts(
         )
         if any(not attempt.dagster_run.is_finished for attempt in attempts):
             under_way += 1
-        elif not _rests(_counted(attempts, goes_on_after_success), now, most_seconds(each)):
+        elif not _rests(_counted(attempts, goes_on_after_success), now):
             found.append(request(each, attempts[0].dagster_run.run_id if attempts else "first"))
     return found
 
@@ -73,9 +69,9 @@ def _counted(attempts: Sequence[RunRecord], goes_on_after_success: bool) -> Sequ
     return attempts
 
 
-def _rests(attempts: Sequence[RunRecord], now: float, most_seconds: float) -> bool:
+def _rests(attempts: Sequence[RunRecord], now: float) -> bool:
     """Return whether it is too early for another attempt: each one doubles the pause."""
     if not attempts:
         return False
-    pause = min(most_seconds, RETRY_SECONDS * 2.0 ** (len(attempts) - 1))
+    pause = min(RETRY_CAP_SECONDS, RETRY_SECONDS * 2.0 ** (len(attempts) - 1))
     return now - attempts[0].update_timestamp.timestamp() < pause

@@ -20,7 +20,7 @@ from resources.postgres import index_builds
 from resources.postgres.database import Database
 from resources.postgres.index_builds import DueBuild
 from resources.postgres.listening import listen, wait_for_work
-from sensors.attempts import OUTAGE_CAP_SECONDS, RETRY_CAP_SECONDS, next_attempts
+from sensors.attempts import next_attempts
 
 LONGEST_LOOK_SECONDS = 5.0
 """A pause after a failure, and a place in the window, end without a notification."""
@@ -88,12 +88,4 @@ def next_runs(instance: DagsterInstance, due: list[DueBuild], jobs: Jobs, *, now
             },
         )
 
-    return next_attempts(
-        instance,
-        due,
-        tag=tags.INDEX_VERSION,
-        request=request,
-        now=now,
-        goes_on_after_success=True,
-        most_seconds=lambda each: OUTAGE_CAP_SECONDS if each.waits_for_server else RETRY_CAP_SECONDS,
-    )
+    return next_attempts(instance, due, tag=tags.INDEX_VERSION, request=request, now=now, goes_on_after_success=True)

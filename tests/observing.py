@@ -72,11 +72,12 @@ class Prometheus:
         self._http = http
         self._told: dict[str, dict[str, str]] = {}
         self.now_ms = 1_800_000_000_000
+        self.texts: list[tuple[int, str]] = []
 
-    def scrape(self, url: str, *, minutes: int = 1, apart: int = 1, faster: Mapping[str, float] | None = None) -> None:
-        """Scrape for so long. `faster`: gauges of age whose clock runs so much faster than the wall's."""
-        for _ in range(0, minutes, apart):
-            self.now_ms += apart * STEP_MS
+    def scrape(self, url: str, *, times: int = 1, faster: Mapping[str, float] | None = None) -> None:
+        """Scrape so often, a minute apart. `faster`: gauges of age whose clock runs so much faster than the wall's."""
+        for _ in range(times):
+            self.now_ms += STEP_MS
             self._keep(self.read(url), faster or {})
 
     def read(self, url: str) -> str:
@@ -88,16 +89,17 @@ class Prometheus:
 
     def _keep(self, text: str, faster: Mapping[str, float]) -> None:
         target = {"job": "cixml-api", "instance": "api:8081"}
-        appender = self._engine.storage.appender(self.now_ms)
         told = {}
-        appender.append({**target, "__name__": "up"}, Sample(self.now_ms, float(bool(text))))
+        lines = [f"up{_braces(target)} {int(bool(text))}"]
         for sample in parse_exposition(text).samples:
-            labels = {**sample.labels, **target, "__name__": sample.name}
-            told[label_key(labels)] = labels
-            appender.append(labels, Sample(self.now_ms, sample.value * faster.get(sample.name, 1.0)))
+            labels = {**sample.labels, **target}
+            series = {**labels, "__name__": sample.name}
+            told[label_key(series)] = series
+            lines.append(f"{sample.name}{_braces(labels)} {_number(sample.value * faster.get(sample.name, 1.0))}")
+        self._engine.ingest("\n".join(lines) + "\n", timestamp_ms=self.now_ms)
+        self.texts.append((self.now_ms, "\n".join(lines)))
         for gone in self._told.keys() - told.keys():
-            appender.append(self._told[gone], Sample(self.now_ms, math.nan, stale=True))
-        appender.commit()
+            self._engine.storage.append(self._told[gone], Sample(self.now_ms, math.nan, stale=True))
         self._told = told
 
     def ask(self, query: str, at_ms: int | None = None) -> dict[Labels, float]:
@@ -119,6 +121,14 @@ class Prometheus:
             series = set(self.ask(rule.query, at))
             alive = series if alive is None else alive & series
         return bool(alive)
+
+
+def _braces(labels: Mapping[str, str]) -> str:
+    return "{" + ",".join(f"{name}={json.dumps(value)}" for name, value in labels.items()) + "}"
+
+
+def _number(value: float) -> str:
+    return "NaN" if math.isnan(value) else "+Inf" if value == math.inf else repr(value)
 
 
 def answers(text: str, query: str) -> bool:

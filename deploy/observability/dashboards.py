@@ -140,7 +140,7 @@ def _alerts() -> dict[str, Any]:
 
 
 SEARCH_ROUTES = '{route=~"corpus_search|corpora_search"}'
-WARNINGS = '{service_name=~"cixml.*"} | detected_level=~"(?i)warn.*|error|critical"'
+WARNINGS = '{service_name=~"cixml.*"} | detected_level=~"warn|error|critical"'
 
 OVERVIEW = Dashboard(
     "cixml-overview",
@@ -426,12 +426,6 @@ STORES = Dashboard(
                 "ops",
                 "Decisions made in the process because Redis did not answer.",
                 rates("cixml_redis_fallback_total", "part"),
-            ),
-            Panel(
-                "Orphans",
-                "short",
-                "What deletions should have removed, by layer.",
-                states("cixml_orphans", "layer"),
             ),
         ),
     ),

@@ -29,7 +29,6 @@ from resources.orchestration.lexemes import LexemeKeeper
 from resources.orchestration.retention import Retention
 from resources.orchestration.runtime import Runtime, runtime
 from resources.orchestration.server_watch import ServerWatch
-from resources.orchestration.state_notes import StateNotes
 from resources.postgres import batches, locks, state, traced
 from resources.postgres.batches import ExpiredBatch
 from resources.postgres.traced import TracedItem
@@ -64,7 +63,6 @@ class Lifeline:
         self._retention = Retention(parts.settings)
         self._sweeper = Sweeper(parts.settings, instance)
         self._lexemes = LexemeKeeper(parts.settings)
-        self._notes = StateNotes(parts.settings)
         self._servers = ServerWatch(parts.settings)
         self._swept_at = 0.0
 
@@ -80,7 +78,6 @@ class Lifeline:
         self._sweeper.close()
         self._retention.close()
         self._lexemes.close()
-        self._notes.close()
         self._servers.close()
 
     def look(self) -> None:
@@ -101,7 +98,6 @@ class Lifeline:
         self._sweeper.step_aside()
         self._retention.step_aside()
         self._lexemes.step_aside()
-        self._notes.step_aside()
         self._servers.step_aside()
 
     def lapse(self) -> None:

@@ -13,11 +13,10 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow, class_row
 from psycopg.types.json import Jsonb
 
-from resources.errors import BreakerOpenError, EmbeddingUnavailableError, LeaseLostError
+from resources.errors import LeaseLostError
 from resources.postgres.batches import IndexVersion
 from resources.postgres.queries import query, query_on
 
-SERVER_AWAY = (BreakerOpenError.code, EmbeddingUnavailableError.code)
 SUPERSEDED = {
     "code": "superseded",
     "detail": "Pages were read anew and that index serves now: the texts that this one was cut from are gone.",
@@ -26,12 +25,11 @@ SUPERSEDED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueBuild:
-    """An index version that a run should fill, or let serve. `waits_for_server`: its last run found none to embed."""
+    """An index version that a run should fill, or let serve."""
 
     index_version_id: UUID
     partition_key: str
     model: str
-    waits_for_server: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +52,7 @@ class _Totals:
 def due(connection: Connection[TupleRow]) -> list[DueBuild]:
     """Return what nobody works on, the oldest first."""
     with connection.cursor(row_factory=class_row(DueBuild)) as cursor:
-        return cursor.execute(query("due_fills"), {"away": list(SERVER_AWAY)}).fetchall()
+        return cursor.execute(query("due_fills")).fetchall()
 
 
 def read(connection: Connection[TupleRow], *, index_version_id: UUID) -> IndexBuild:

@@ -50,6 +50,20 @@ def create_pool(settings: Settings) -> Pool:
     )
 
 
+def create_dagster_pool(settings: Settings) -> Pool:
+    """Return a pool, closed, of at most one connection to Dagster's own database: /metrics reads its state there."""
+    return AsyncConnectionPool(
+        settings.dagster_libpq_url(),
+        open=False,
+        min_size=0,
+        max_size=1,
+        timeout=WAIT_SECONDS,
+        reconnect_timeout=RECONNECT_SECONDS,
+        kwargs={"autocommit": True, "options": f"{CHECK_CLIENT} -c statement_timeout={STATEMENT_SECONDS}s"},
+        name="dagster",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Planning:
     """A statement that sets how the one after it is planned, up to the end of its transaction."""

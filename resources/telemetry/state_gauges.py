@@ -41,7 +41,6 @@ GAUGES: Mapping[str, Gauge] = {
         Gauge(names.HOSTS_PAUSED, "Sites that asked for a pause, or have one"),
         Gauge(names.DELETIONS_OPEN, "Deletions whose rows are not all gone"),
         Gauge(names.DELETION_OLDEST, "Age of the oldest of these"),
-        Gauge(names.ORPHANS, "What deletions should have removed, counted every hour", "layer"),
         Gauge(names.POSTGRES_ROWS, "Rows as the statistics tell them", "table"),
         Gauge(names.POSTGRES_DEAD_ROWS, "Dead rows as the statistics tell them", "table"),
         Gauge(names.POSTGRES_CONNECTIONS, "Sessions of clients"),

@@ -77,22 +77,6 @@ def test_datasources_lead_to_each_other_by_ids_that_there_are() -> None:
     assert used <= ids
 
 
-def test_the_collectors_file_is_whole_and_leads_nowhere_but_to_its_own_blocks() -> None:
-    alloy = (OBSERVABILITY / "alloy" / "config.alloy").read_text(encoding="utf-8")
-    blocks = re.findall(r'^([a-z_.]+) "(\w+)" \{$', alloy, re.MULTILINE)
-    assert len(set(blocks)) == len(blocks) > 10
-    outside, depth = [], 0
-    for line in re.sub(r'"[^"]*"', '""', alloy).splitlines():
-        if depth == 0 and line and not re.match(r'//|[a-z_.]+ "" \{$', line):
-            outside.append(line)
-        depth += line.count("{") - line.count("}")
-        assert depth >= 0, line
-    assert (outside, depth) == ([], 0)
-    named = re.findall(r"\b([a-z_]+(?:\.[a-z_]+)+)\.(\w+)\.(?:input|receiver|targets|rules)\b", alloy)
-    assert named
-    assert set(named) <= set(blocks)
-
-
 def test_what_the_configurations_say_of_each_other_holds() -> None:
     alloy = (OBSERVABILITY / "alloy" / "config.alloy").read_text(encoding="utf-8")
     compose = yaml.safe_load((PROJECT_ROOT / "docker-compose.yml").read_text(encoding="utf-8"))

@@ -269,24 +269,6 @@ def test_a_killed_fill_goes_on_where_it_was(owner: Owner, pipeline: PipelineData
     assert state(owner, version) == "ready"
 
 
-def test_a_fill_that_found_no_server_is_told_from_others_that_failed(
-    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
-) -> None:
-    version = ask(owner, corpus)
-
-    def waits() -> list[bool]:
-        with pipeline.transaction() as connection:
-            return [each.waits_for_server for each in index_builds.due(connection)]
-
-    assert waits() == [False]
-    work = RunWork(run_of(owner, version), runs.parts)
-    lease, found = work.of_model(None)
-    with pytest.raises(EmbeddingUnavailableError), errors_noted(lease, found):
-        raise EmbeddingUnavailableError
-    work.close()
-    assert waits() == [True]
-
-
 def test_a_large_version_gets_its_own_relation_and_graph(
     owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
 ) -> None:

@@ -76,7 +76,6 @@ async def alices_corpus(api: Api, database: Database) -> str:  # noqa: F811
             ),
             ("INSERT INTO cixml.workers (id, queues, slots) VALUES ('w', '{ingest}', 3)", []),
             ("INSERT INTO cixml.beats VALUES ('lifeline', now())", []),
-            ("INSERT INTO cixml.noted_numbers (metric, label, number, valid_until) VALUES ('m', '', 1, now())", []),
             ("INSERT INTO cixml.hosts VALUES ('docs.example.com', now(), 'crawl delay')", []),
             (
                 "INSERT INTO cixml.batches (kind, corpus_id, items, lease_until) VALUES ('ingest', %s, 1, now())",

@@ -9,12 +9,11 @@ from pathlib import Path
 import psycopg
 import pytest_asyncio
 
-from resources.orchestration.state_notes import StateNotes
 from resources.postgres import state
 from resources.postgres.pool import connected
-from resources.postgres.state import StateNumber, state_numbers
+from resources.postgres.state import state_numbers
 from resources.telemetry.state_gauges import GAUGES
-from tests.api import ALICE, BOB, Api, index_document, running_api
+from tests.api import BOB, Api, running_api
 from tests.database import Database, database, postgres_server  # noqa: F401  # fixtures
 
 
@@ -63,41 +62,3 @@ async def test_an_open_transaction_of_another_login_is_seen(api: Api, database: 
         while (await read(api))["cixml_postgres_oldest_transaction_seconds", ""] < 0.2:
             assert time.monotonic() - began < 10
     assert (await read(api))["cixml_postgres_oldest_transaction_seconds", ""] < time.monotonic() - began
-
-
-async def test_a_noted_number_is_told_as_long_as_it_is_to_be_believed(
-    api: Api,
-    database: Database,  # noqa: F811
-) -> None:
-    age = StateNumber(metric="cixml_heartbeat_age_seconds", label="sensor", number=5)
-    runs = StateNumber(metric="cixml_dagster_runs", label="STARTED", number=2)
-    with psycopg.connect(database.pipeline_url, autocommit=True) as pipeline:
-        state.note(pipeline, [age, runs], valid_seconds=60)
-        pipeline.execute("UPDATE cixml.noted_numbers SET noted_at = now() - interval '10 seconds'")
-        found = await read(api)
-        assert found["cixml_dagster_runs", "STARTED"] == 2
-        assert 15 <= found["cixml_heartbeat_age_seconds", "sensor"] < 60  # an age goes on
-        state.note(pipeline, [age], valid_seconds=0)
-    assert ("cixml_heartbeat_age_seconds", "sensor") not in await read(api)
-
-
-async def test_lifeline_notes_that_dagsters_database_is_gone_and_what_deletions_have_left(
-    api: Api,
-    database: Database,  # noqa: F811
-) -> None:
-    assert (await api.post("/v1/corpora", {"name": "docs"})).status_code == 201
-    with psycopg.connect(database.pipeline_url) as pipeline:
-        index_document(pipeline, corpus="docs", owner=ALICE, url="https://docs.example.com/a", texts=["one", "two"])
-    gone = "postgresql://nobody@127.0.0.1:1/dagster"
-    for deleted, documents in ((False, 0), (True, 1)):
-        if deleted:
-            with psycopg.connect(database.owner_url) as owner:
-                owner.execute("UPDATE cixml.corpora SET deleted_at = now()")
-        notes = StateNotes(database.settings(dagster={"database_url": gone}))
-        notes.note()
-        notes.close()
-        found = await read(api)
-        assert found["cixml_up", "dagster"] == 0
-        assert found["cixml_orphans", "documents"] == found["cixml_orphans", "chunk_sets"] == documents
-        assert found["cixml_orphans", "vectors"] == 2 * documents
-        assert found["cixml_orphans", "page_bodies"] == 0

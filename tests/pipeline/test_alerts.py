@@ -51,7 +51,7 @@ class Play:
         return f"http://127.0.0.1:{self.stack.values['CIXML_API__METRICS_PORT']}/metrics"
 
     def watch(self, minutes: int = 1, **faster: float) -> None:
-        self.prometheus.scrape(self.metrics_url, minutes=minutes, faster=faster)
+        self.prometheus.scrape(self.metrics_url, times=minutes, faster=faster)
 
     @contextlib.contextmanager
     def fault(self, *alerts: str) -> Iterator[None]:
@@ -130,7 +130,7 @@ def play(stack: Stack, embedding_server: EmbeddingServer) -> Iterator[Play]:
         try:
             for act in ACTS:
                 act(found)
-            found.prometheus.scrape(found.metrics_url, minutes=20, apart=4)  # nothing is asked for, nothing is wrong
+            found.watch(20)  # nothing is asked for and nothing is wrong
         finally:
             embedding_server.heal()
             embedding_server.come_back()

@@ -1,3 +1,1 @@
 SELECT metric, label, number FROM cixml.state_numbers()
-UNION ALL
-SELECT metric, label, number FROM cixml.recent_numbers()

@@ -1,1 +1,0 @@
-SELECT DISTINCT relation FROM cixml.index_versions WHERE kind = 'exact' AND released_at IS NULL ORDER BY relation
