@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from opentelemetry.context import Context, get_current
-from opentelemetry.trace import INVALID_SPAN, Span, SpanContext
+from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, Span, SpanContext, use_span
 from opentelemetry.util.types import AttributeValue
 
 from resources.identifiers import Prefix, public_id
@@ -55,6 +55,12 @@ class BatchTrace:
         if started:
             launch = tracing.start(attributes.LAUNCH_SPAN, parent=self._parent, began=self._began)
             launch.end(tracing.nanoseconds(min(started)))
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Let log lines of the run say its trace, and its job if it has one alone."""
+        with job_context(self._job_id), use_span(NonRecordingSpan(self._of_all.get_span_context())):
+            yield
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

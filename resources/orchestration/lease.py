@@ -195,6 +195,10 @@ class Lease:
             yield connection
 
     def _renew(self) -> None:
+        with self.trace.inside():
+            self._renew_until_over()
+
+    def _renew_until_over(self) -> None:
         while not self._is_over.wait(self._settings.heartbeat_seconds):
             try:
                 is_ours = self._beat()

@@ -44,6 +44,7 @@ class RunWork:
         self._parts = parts
         self._leases: dict[str | None, Lease] = {}
         self._build: IndexBuild | None = None
+        self._inside = ExitStack()
         batch_id = run.tags.get(tags.BATCH)
         if batch_id is not None:
             self._begin(UUID(batch_id))
@@ -116,7 +117,7 @@ class RunWork:
 
     def close(self) -> None:
         """End every batch of the run, also after one failed to: its thread would renew the lease for ever."""
-        with ExitStack() as leases:
+        with self._inside, ExitStack() as leases:
             while self._leases:
                 leases.callback(self._leases.popitem()[1].close)
 
@@ -144,7 +145,8 @@ class RunWork:
             metrics.fairshare_wait_seconds.observe(seconds)
         observe(ended)
         fail_points.reach(fail_points.BATCH_BEGUN)
-        self._leases[None] = self._lease(batch_id)
+        lease = self._leases[None] = self._lease(batch_id)
+        self._inside.enter_context(lease.trace.inside())
 
     def _open_refresh(self, refresh_all: bool) -> None:
         settings = self._parts.settings.pipeline

@@ -69,7 +69,7 @@ class RedactionFilter(logging.Filter):
         if record.exc_text:
             record.exc_text = self._redactor.redact(record.exc_text)
         record.trace_id, record.span_id = current_ids()
-        record.job_id = getattr(record, "job_id", None) or _job_id.get()
+        record.job_id = getattr(record, "job_id", None) or current_job_id()
         return True
 
 
@@ -128,3 +128,8 @@ def current_ids() -> tuple[str, str] | tuple[None, None]:
     """Return the running trace's and span's ids, 32 and 16 hex digits; None outside of one."""
     context = trace.get_current_span().get_span_context()
     return (f"{context.trace_id:032x}", f"{context.span_id:016x}") if context.is_valid else (None, None)
+
+
+def current_job_id() -> str | None:
+    """Return the id of the job that is worked on here; None outside of one, and where it is several jobs at once."""
+    return _job_id.get()

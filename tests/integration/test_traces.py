@@ -30,6 +30,7 @@ from resources.postgres.claims import ClaimedBatch
 from resources.postgres.database import Database as PipelineDatabase
 from resources.settings import Settings, TelemetrySettings
 from resources.telemetry import metrics, tracing
+from resources.telemetry.logs import current_ids, current_job_id
 from resources.telemetry.trace_export import ProcessTraces
 from resources.types import Stage
 from sensors import submitted_jobs
@@ -200,6 +201,17 @@ def test_the_run_that_was_killed_is_told_by_lifeline_and_its_pages_have_their_pa
     assert [span.parent_id for span in recorded.named("scrape")] == [first.span_id]
     assert {span.trace_id for span in recorded.spans} == {trace_of(job)}
     assert len(recorded.named("claim")) == 2
+
+
+def test_lines_of_a_run_say_its_trace_and_its_job(
+    recorded: Recorded, owner: Owner, parts: Runtime, pipeline: PipelineDatabase
+) -> None:
+    job = make_job(owner, "https://example.com/a")
+    work = RunWork(run_of(claim_one(pipeline)), parts)
+    assert current_ids()[0] == trace_of(job)
+    assert current_job_id() == public_id(Prefix.JOB, job.job_id)
+    work.close()
+    assert (current_ids()[0], current_job_id()) == (None, None)
 
 
 async def test_a_search_tells_its_steps_and_not_the_query(recorded: Recorded, api: Api, database: Database) -> None:
