@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
@@ -196,11 +196,15 @@ def test_pages_that_the_extractor_was_away_for_wait_without_a_try(
 
 
 def test_pages_of_a_host_that_asked_for_a_pause_wait_without_a_try(
-    owner: psycopg.Connection[Any], parts: Runtime, pipeline: PipelineDatabase, monkeypatch: pytest.MonkeyPatch
+    owner: psycopg.Connection[Any],
+    parts: Runtime,
+    pipeline: PipelineDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The one that was told so counts its try, and the host is claimed by nobody meanwhile."""
+    """The one that was told so counts its try, and the host is claimed by nobody meanwhile. The run tells all three."""
 
-    def fetch(*errors: ScrapingError) -> None:
+    def fetch(*errors: ScrapingError) -> Mapping[str, Any]:
         (claimed,) = claim_all(pipeline)
         work = RunWork(run_of_batch(claimed.batch_id), parts)
         monkeypatch.setattr("resources.orchestration.page_io_manager.work_of", lambda _: work)
@@ -208,14 +212,19 @@ def test_pages_of_a_host_that_asked_for_a_pause_wait_without_a_try(
         with lease.reading() as connection:
             items = pages.fetch_items(connection, batch_id=claimed.batch_id)
         outcomes = [FetchOutcome(item=item, error=error) for item, error in zip(items, errors, strict=True)]
+        context = dg.build_output_context()
         PageIOManager().handle_output(
-            dg.build_output_context(), FetchStream(lease=lease, items=items, outcomes=outcomes, stopped=Event())
+            context, FetchStream(lease=lease, items=items, outcomes=outcomes, stopped=Event())
         )
         work.close()
+        return context.get_logged_metadata()
 
     make_job(owner, "https://example.com/told", "https://example.com/spared", "https://example.com/gone")
     busy = ScrapingError("http_5xx", "busy", retryable=True, http_status=503, retry_after_seconds=60)
-    fetch(busy, HostPausedError(60), ScrapingError("http_4xx", "gone", http_status=404))
+    told = fetch(busy, HostPausedError(60), ScrapingError("http_4xx", "gone", http_status=404))
+    assert (told["pages_failed"].value, told["pages_retried"].value) == (1, 2)
+    assert told["errors"].value == "http_5xx 1, host_paused 1, http_4xx 1"
+    assert "could not be fetched, by error: http_5xx 1" in capsys.readouterr().err
     rows = owner.execute(
         "SELECT i.status, i.attempts, i.waiting_reason, q.ready_at > now() + interval '50 seconds' "
         "FROM cixml.job_items i LEFT JOIN cixml.work_queue q ON q.item_id = i.id ORDER BY i.ordinal"

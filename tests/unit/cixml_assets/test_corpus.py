@@ -126,3 +126,9 @@ def test_all_assets_share_the_corpus_partitions(model: Model) -> None:
 def test_the_index_depends_on_the_vectors_of_every_model(model: Model) -> None:
     index = search_index_after([model])
     assert dg.AssetKey(["embeddings", model.slug]) in index.asset_deps[dg.AssetKey("search_index")]
+
+
+def test_what_comes_in_and_what_is_served_have_to_be_fresh() -> None:
+    assets = [raw_pages, chunks, search_index_after([])]
+    fresh = {spec.key.to_user_string() for asset in assets for spec in asset.specs if spec.freshness_policy}
+    assert fresh == {"raw_pages", "search_index"}
