@@ -255,4 +255,4 @@ def test_every_line_of_every_process_is_json_and_holds_no_secret(stack: Stack) -
             assert record.keys() >= {"time", "level", "service", "logger", "message", "trace_id", "span_id", "job_id"}
             services.add(record["service"])
             assert not [secret for secret in secrets if secret in line]
-    assert services >= {"cixml-api", "cixml-daemon", "cixml-code-server", "cixml-webserver", "cixml-worker"}
+    assert services >= {"cixml-api", "cixml-daemon", "cixml-code-server", "cixml-webserver"}
