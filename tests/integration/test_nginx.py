@@ -101,3 +101,5 @@ def test_operators_need_a_password_and_no_other_site_starts_runs(urls: tuple[str
         assert "authorization" not in api.requests[-1].headers
         for origin, status in (("same-origin", 200), ("cross-site", 404)):
             assert client.get("/graphql", headers={"Sec-Fetch-Site": origin}).status_code == status
+            assert (client.post("/runs", headers={"Sec-Fetch-Site": origin}).status_code == 404) == (status == 404)
+        assert client.get("/runs", headers={"Sec-Fetch-Site": "cross-site"}).text == "UI"  # a link
