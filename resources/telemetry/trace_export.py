@@ -197,34 +197,40 @@ class TraceFiles(SpanExporter):
         self._most_bytes = most_bytes
         self._head: bytes | None = None
         self._file: int | None = None
+        self._turn = threading.Lock()  # else one thread writes to what another has just closed, or to what came after
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Append the spans. One write a line: threads and a reader see whole ones."""
+        """Append the spans. One write a line: a reader sees whole ones."""
         try:
-            for span in spans:
-                if self._head is None:
-                    self._head = otlp_json.head(span.resource, SCOPE)
-                os.write(self._open(), otlp_json.line(self._head, span))
+            with self._turn:
+                for span in spans:
+                    if self._head is None:
+                        self._head = otlp_json.head(span.resource, SCOPE)
+                    os.write(self._open(), otlp_json.line(self._head, span))
         except OSError:
             return SpanExportResult.FAILURE
         return SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        with self._turn:
+            self._close()
 
     def _open(self) -> int:
         if self._file is not None:
             info = os.fstat(self._file)
             if info.st_nlink and info.st_size <= self._most_bytes // FILE_PARTS:  # not removed by another process
                 return self._file
-            self.shutdown()
+            self._close()
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._remove_oldest()
         path = self._folder / f"{self._service}-{os.getpid()}-{time.time_ns() // 1_000_000}.jsonl"
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         return self._file
+
+    def _close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
     def _remove_oldest(self) -> None:
         """Make room for one more file."""

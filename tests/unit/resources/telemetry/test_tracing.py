@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -151,3 +152,20 @@ def test_trace_files_are_the_owners_alone(recorded: Recorded) -> None:
 
 def test_the_version_is_the_commit_or_the_package() -> None:
     assert trace_export.installed_version() not in ("", "0")
+
+
+def test_threads_that_end_spans_while_files_are_changed_lose_none(tmp_path: Path) -> None:
+    def work() -> None:
+        for _ in range(1500):
+            with tracing.span("x" * 500):
+                pass
+
+    before = metrics.spans_dropped._value.get()
+    with recording(tmp_path, trace_file_bytes=2**20) as recorded:
+        workers = [threading.Thread(target=work) for _ in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    assert metrics.spans_dropped._value.get() == before
+    assert {span.name for span in recorded.spans} == {"x" * 500}
