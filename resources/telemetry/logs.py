@@ -62,7 +62,7 @@ class RedactionFilter(logging.Filter):
         self._redactor = redactor
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = self._redactor.redact(record.getMessage())
+        record.msg = self._redactor.redact(_message_of(record))
         record.args = None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
@@ -71,6 +71,14 @@ class RedactionFilter(logging.Filter):
         record.trace_id, record.span_id = current_ids()
         record.job_id = getattr(record, "job_id", None) or current_job_id()
         return True
+
+
+def _message_of(record: logging.LogRecord) -> str:
+    """Return the message, also of a line whose arguments do not fit: a filter that raises would end its caller."""
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError, KeyError):
+        return f"{record.msg} (its arguments do not fit)"
 
 
 class JsonFormatter(logging.Formatter):

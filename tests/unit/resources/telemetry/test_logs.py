@@ -118,3 +118,11 @@ def test_what_looks_like_a_credential_is_taken_out(text: str, secret: str) -> No
 )
 def test_ordinary_text_is_left_alone(text: str) -> None:
     assert Redactor().redact(text) == text
+
+
+def test_arguments_that_do_not_fit_end_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", json=True, secrets=["hunter2hunter2"])
+    (handler,) = [each for each in logging.getLogger().handlers if each.get_name() == "cixml"]
+    said = "%d pages of hunter2hunter2"
+    handler.handle(log.makeRecord(log.name, logging.INFO, __file__, 1, said, ("two",), None))
+    assert last_line(capsys)["message"] == "%d pages of [redacted] (its arguments do not fit)"
