@@ -105,8 +105,12 @@ def _traces(database: Database, claimed: Sequence[ClaimedBatch]) -> dict[UUID, s
     """Tell the traces of the claimed jobs that their wait is over; return the trace of each batch."""
     if not tracing.is_on():
         return {}
-    with database.transaction() as connection:
-        items = traced.items(connection, batch_ids=[batch.batch_id for batch in claimed])
+    try:
+        with database.transaction() as connection:
+            items = traced.items(connection, batch_ids=[batch.batch_id for batch in claimed])
+    except DatabaseUnavailableError as error:  # the claim is committed: runs need no trace to begin
+        logger.warning("the claim of %s batches is in no trace: %s", len(claimed), error)
+        return {}
     tell_claimed(items)
     return {
         batch.batch_id: trace_of_batch(batch.batch_id, [item for item in items if item.batch_id == batch.batch_id])
