@@ -51,7 +51,10 @@ class BatchTrace:
         self._of_jobs = {job_id: self._start_of_job(batch_id, item, len(jobs) > 1) for job_id, item in jobs.items()}
         self._of_all = next(iter(self._of_jobs.values())) if len(jobs) == 1 else self._start_of_all(batch_id)
         self._job_id = public_id(Prefix.JOB, next(iter(jobs))) if len(jobs) == 1 else None
-        started = [item.started_at for item in items if item.started_at]
+
+    def tell_launch(self) -> None:
+        """Tell how long the batch waited for its run to begin: only that run says so."""
+        started = [item.started_at for item in self._items.values() if item.started_at]
         if started:
             launch = tracing.start(attributes.LAUNCH_SPAN, parent=self._parent, began=self._began)
             launch.end(tracing.nanoseconds(min(started)))

@@ -50,6 +50,7 @@ class Lease:
         self.batch = batch
         queue = tags.INGEST_QUEUE if batch.kind is BatchKind.INGEST else tags.BACKFILL_QUEUE
         self.trace = BatchTrace(batch.batch_id, traced, corpus=batch.corpus_name, queue=queue)
+        self.trace.tell_launch()
         self.run_id = run_id
         self._database = database
         self._heartbeat = heartbeat

@@ -56,7 +56,9 @@ def begun(*jobs: UUID, pages: int = 1) -> tuple[BatchTrace, list[TracedItem]]:
     batch_id = new_uuid()
     found = items(batch_id, *jobs, pages=pages)
     tell_claimed(found)
-    return BatchTrace(batch_id, found, corpus="docs", queue="ingest"), found
+    trace = BatchTrace(batch_id, found, corpus="docs", queue="ingest")
+    trace.tell_launch()
+    return trace, found
 
 
 def shown(*arguments: str) -> str:
