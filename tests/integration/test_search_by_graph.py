@@ -193,10 +193,14 @@ def most_rows(plan: dict[str, Any]) -> float:
     return max([rows * plan["Actual Loops"], *(most_rows(step) for step in plan.get("Plans", []))])
 
 
-async def test_an_exact_search_reads_no_row_again_for_each_other_one_before_there_are_statistics(
-    api: Api, owner: Owner, database: Database
-) -> None:
-    row = owner.execute("SELECT id, corpus_id, chunking_fp, relation FROM cixml.index_versions").fetchone()
+OTHERS = """
+INSERT INTO cixml.chunk_sets (document_version_id, corpus_id, chunking_fp, chunk_count, token_count, has_lexemes)
+SELECT gen_random_uuid(), %s, %s, 1, 1, true FROM generate_series(1, 20000)
+"""
+
+
+def rows_of_exact_search(owner: Owner, database: Database) -> float:
+    row = owner.execute("SELECT id, corpus_id, chunking_fp, relation FROM cixml.index_versions ORDER BY id").fetchone()
     assert row
     version, corpus_id, chunking_fp, relation = row
     values = {"index_version": version, "corpus_id": corpus_id, "chunking_fp": chunking_fp, "top_k": 10}
@@ -207,4 +211,21 @@ async def test_an_exact_search_reads_no_row_again_for_each_other_one_before_ther
         connection.execute(query("set_caller"), [CALLER, corpus_id.hex])
         connection.execute(query("set_hashed_scan"))
         [[[told]]] = connection.execute(explained, values).fetchall()
-    assert most_rows(told["Plan"]) == DOCUMENTS * CHUNKS
+    return most_rows(told["Plan"])
+
+
+async def test_an_exact_search_reads_no_row_again_for_each_other_one_before_there_are_statistics(
+    api: Api, owner: Owner, database: Database
+) -> None:
+    assert rows_of_exact_search(owner, database) == DOCUMENTS * CHUNKS
+
+
+async def test_an_exact_search_reads_nothing_of_a_larger_corpus_beside_it(
+    api: Api, owner: Owner, database: Database
+) -> None:
+    row = owner.execute("SELECT chunking_fp FROM cixml.index_versions").fetchone()
+    assert row
+    owner.execute("ALTER TABLE cixml.chunk_sets DROP CONSTRAINT chunk_sets_document_version_id_fkey")  # sets will do
+    owner.execute(OTHERS, [uuid4(), row[0]])
+    owner.execute("ANALYZE cixml.chunk_sets")
+    assert rows_of_exact_search(owner, database) == DOCUMENTS * CHUNKS
