@@ -144,7 +144,7 @@ class Searcher:
             started = time.perf_counter()
             vector, degraded = await self._vector_for(question, index)
             embedded = time.perf_counter()
-            with tracing.span(attributes.SEARCH_SPAN):
+            with tracing.span(attributes.SEARCH_SPAN, {attributes.CORPUS_NAME: corpus.name}):
                 found = await self._find(caller_id, index, question, vector)
             embed_seconds += embedded - started
             search_seconds += time.perf_counter() - embedded

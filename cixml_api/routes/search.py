@@ -60,6 +60,7 @@ async def search_corpus(
     `Degraded: embedding`), `keyword` answers as ever, and `dense` answers 503 with Retry-After.
     """
     asked = _question(body, offset=_offset(body))
+    tracing.note(attributes.CORPUS_NAME, corpus_key(caller, name).name)
     outcome = await _search(caller, services, name, asked)
     more = await details(services.pool, caller_id=caller.caller_id, outcome=outcome, question=body)
     took = _took([outcome], request)
@@ -136,7 +137,6 @@ async def _search_all(
 
 async def _search(caller: CallerContext, services: Services, name: str, question: Question) -> Outcome:
     corpus = corpus_key(caller, name)
-    tracing.note(attributes.CORPUS_NAME, corpus.name)
     outcome = await services.searcher.search(caller_id=caller.caller_id, corpus=corpus, question=question)
     tokens = outcome.query.tokens if outcome.query else 0
     services.search_counts.add(caller_id=caller.caller_id, corpus=corpus, model=outcome.index.model, tokens=tokens)
