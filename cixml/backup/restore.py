@@ -49,7 +49,7 @@ def restore_backup(home: Home, folder: Path, *, overwrite: bool, jobs: int, say:
             prepare_server(connection, settings)
             try:
                 _bring_back(settings, folder, manifest, jobs=jobs, say=say)
-            except BackupError:
+            except BaseException:
                 backups.clear(connection, dagster_database=dagster_database)  # half of it would look like all of it
                 raise
         say("migrate")
