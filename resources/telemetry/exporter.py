@@ -12,6 +12,8 @@ import time
 
 from prometheus_client import start_http_server
 
+from resources.settings import Settings
+from resources.telemetry import process
 from resources.telemetry.exposition import build_registry
 
 LOOK_SECONDS = 1.0
@@ -24,7 +26,9 @@ def start(host: str, port: int) -> None:
 
 
 def main() -> None:
+    """Serve until the parent is gone."""
     parent = os.getppid()
+    process.begin(Settings.load(), "cixml-metrics")
     start_http_server(int(sys.argv[2]), addr=sys.argv[1], registry=build_registry())
     while os.getppid() == parent:
         time.sleep(LOOK_SECONDS)
