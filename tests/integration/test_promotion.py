@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import dagster as dg
-import numpy as np
 import psycopg
 import pytest
 from pgvector import HalfVector
@@ -22,18 +21,24 @@ from resources.errors import DatabaseUnavailableError, LeaseLostError
 from resources.orchestration import tags
 from resources.orchestration.lease import give_up
 from resources.orchestration.promotion import Promoted, promote
-from resources.orchestration.runtime import Runtime
-from resources.orchestration.work import RunWork
-from resources.postgres import batches, corpus_levels, promotions, stale_vectors
+from resources.postgres import batches, promotions, stale_vectors
 from resources.postgres.database import Database as PipelineDatabase
 from resources.settings import PipelineSettings
 from resources.types import BatchState
 from tests.builders import make_corpus, make_job, make_worker
 from tests.database import Database
+from tests.promoting import (
+    Owner,
+    Runs,
+    ask,
+    assert_like_a_corpus_built_afresh,
+    due,
+    hashes,
+    live_hashes,
+    serving,
+    versions,
+)
 from tests.rows import begin, claim_all, embed_and_flip, index, store_document, vector_of
-
-ROWS = 20
-Owner = psycopg.Connection[Any]
 
 
 @pytest.fixture
@@ -47,94 +52,11 @@ def corpus(owner: Owner, pipeline: PipelineDatabase) -> UUID:
     return corpus_id
 
 
-class Runs:
-    """Runs on one corpus, without Dagster around them."""
-
-    def __init__(self, database: Database) -> None:
-        self._settings = database.settings(search={"promote_rows": ROWS})
-        self.parts = Runtime(self._settings)
-
-    def work(self, partition_key: str, **more: str) -> RunWork:
-        run = dg.DagsterRun(job_name="promotion", run_id=str(uuid4()), tags={tags.PARTITION: partition_key} | more)
-        return RunWork(run, self.parts)
-
-    def promote(self, owner: Owner, corpus_id: UUID) -> Promoted | None:
-        row = owner.execute("SELECT partition_key FROM cixml.corpora WHERE id = %s", [corpus_id]).fetchone()
-        assert row
-        work = self.work(row[0])
-        try:
-            return promote(work)
-        finally:
-            work.close()
-
-
 @pytest.fixture
 def runs(database: Database) -> Iterator[Runs]:
     found = Runs(database)
     yield found
     found.parts.database.close()
-
-
-def ask(pipeline: PipelineDatabase, corpus_id: UUID, rows: int = ROWS) -> bool:
-    with pipeline.transaction() as connection:
-        return promotions.ask(connection, corpus_id=corpus_id, promote_rows=rows)
-
-
-def due(pipeline: PipelineDatabase, *, quiet_seconds: float = 0.0, rows: int = ROWS) -> list[UUID]:
-    with pipeline.transaction() as connection:
-        found = promotions.due(connection, promote_rows=rows, quiet_seconds=quiet_seconds)
-        return [each.index_version_id for each in found]
-
-
-def versions(owner: Owner, corpus_id: UUID) -> dict[str, str]:
-    """Return the state of the corpus's index versions by their kind."""
-    rows = owner.execute("SELECT kind, state FROM cixml.index_versions WHERE corpus_id = %s", [corpus_id])
-    return dict(rows.fetchall())
-
-
-def serving(owner: Owner, corpus_id: UUID) -> tuple[str, str]:
-    row = owner.execute(
-        "SELECT kind, relation FROM cixml.index_versions WHERE corpus_id = %s AND state = 'serving'", [corpus_id]
-    ).fetchone()
-    assert row
-    return row
-
-
-def hashes(owner: Owner, relation: str, corpus_id: UUID) -> set[UUID]:
-    rows = owner.execute(f"SELECT chunk_hash FROM cixml.{relation} WHERE corpus_id = %s".encode(), [corpus_id])
-    return {row[0] for row in rows}
-
-
-def live_hashes(owner: Owner, corpus_id: UUID) -> set[UUID]:
-    rows = owner.execute(
-        "SELECT k.chunk_hash FROM cixml.documents d JOIN cixml.chunk_sets s "
-        "ON s.document_version_id = d.live_version_id JOIN cixml.chunks k ON k.chunk_set_id = s.id "
-        "WHERE d.corpus_id = %s",
-        [corpus_id],
-    )
-    return {row[0] for row in rows}
-
-
-def assert_like_a_corpus_built_afresh(owner: Owner, pipeline: PipelineDatabase, corpus_id: UUID) -> None:
-    """Every live chunk has its own vector where the corpus is served, and the nearest are those of brute force."""
-    register_vector(owner)
-    _, relation = serving(owner, corpus_id)
-    live = live_hashes(owner, corpus_id)
-    assert live <= hashes(owner, relation, corpus_id)
-    truth = {each: vector_of(each) for each in live}
-    for probe in sorted(live)[:5]:
-        order = sorted(live, key=lambda each: -float(np.dot(truth[each], truth[probe])))[:5]
-        rows = owner.execute(
-            f"SELECT chunk_hash FROM cixml.{relation} WHERE corpus_id = %s AND chunk_hash = ANY (%s) "
-            "ORDER BY embedding <#> %s LIMIT 5".encode(),
-            [corpus_id, list(live), HalfVector(truth[probe])],
-        )
-        assert [row[0] for row in rows] == order
-    with pipeline.transaction() as connection:
-        found = corpus_levels.check(
-            connection, corpus_id=corpus_id, index=batches.serving_index(connection, corpus_id=corpus_id)
-        )
-    assert (found.chunks_without_vector, found.levels_agree) == (0, True)
 
 
 def test_a_corpus_over_the_threshold_moves_to_a_relation_of_its_own(
