@@ -58,9 +58,7 @@ def tree(spans: Sequence[StoredSpan], trace_id: str) -> list[Node]:
         parent = (span_trace, node.span.parent_id) if node.span.parent_id else None
         if parent in nodes:
             nodes[parent].children.append(node)
-        elif (
-            parent is not None and node.span.service != "cixml-api"
-        ):  # a request's parent is the gateway's or a caller's
+        elif parent is not None and node.span.service != "cixml-api":  # a request's is the gateway's, or a caller's
             missing[parent].append(node)
         elif span_trace == trace_id:
             roots.append(node)
