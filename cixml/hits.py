@@ -32,7 +32,7 @@ def print_hits(console: Console, answer: SearchAnswer | CorporaSearchAnswer) -> 
     if any(hit.explain for hit in answer.results):
         took = answer.took_ms
         console.print(f"took {took.total:.1f} ms: {took.embed:.1f} for the vector, {took.search:.1f} for the search")
-    if isinstance(answer, SearchAnswer) and answer.next:
+    if answer.next:
         console.print(f"more with --cursor {answer.next}", highlight=False, soft_wrap=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from cixml_api.fusion import fuse
+from cixml_api.fusion import score_of
 from cixml_api.searching import Mode, Outcome, ScoredHit
 
 
@@ -14,16 +14,21 @@ def is_comparable(outcomes: Collection[Outcome]) -> bool:
     return len({outcome.index.fingerprint for outcome in outcomes}) == 1
 
 
-def merge(outcomes: Mapping[str, Outcome], *, mode: Mode, top_k: int) -> list[tuple[str, ScoredHit]]:
+def merge(
+    outcomes: Mapping[str, Outcome], *, passed: Mapping[str, int], mode: Mode, top_k: int
+) -> list[tuple[str, ScoredHit]]:
     """Return the best hits with their corpora: by cosine where that can be compared, else by their ranks.
 
-    BM25 scores of two corpora can't be compared: each weighs a word by how rare it is there.
+    BM25 scores of two corpora can't be compared: each weighs a word by how rare it is there. `passed` says how many
+    hits of each corpus were shown before: what follows them is what would have come next, in one list as in pages.
     """
     found = [(name, scored) for name, outcome in outcomes.items() for scored in outcome.hits]
     if len(outcomes) == 1:
         return found[:top_k]
-    if mode == "dense" and is_comparable(outcomes.values()):
-        return sorted(found, key=lambda entry: -entry[1].score)[:top_k]
-    by_key = {(name, scored.hit.chunk_id): scored for name, scored in found}
-    rankings = [[(name, scored.hit.chunk_id) for scored in outcome.hits] for name, outcome in outcomes.items()]
-    return [(key[0], replace(by_key[key], fused=score)) for key, score in fuse(rankings)[:top_k]]
+    if mode != "dense" or not is_comparable(outcomes.values()):
+        found = [
+            (name, replace(scored, fused=score_of(rank)))
+            for name, outcome in outcomes.items()
+            for rank, scored in enumerate(outcome.hits, start=passed[name] + 1)
+        ]
+    return sorted(found, key=lambda entry: -entry[1].score)[:top_k]

@@ -30,7 +30,7 @@ class Page:
     headers: dict[str, str]
 
 
-def encode_cursor(*place: str | int | UUID) -> str:
+def encode_cursor(*place: str | int | UUID | list[int]) -> str:
     """Return the opaque form of a place in a list."""
     return base64.urlsafe_b64encode(orjson.dumps(place)).decode().rstrip("=")
 

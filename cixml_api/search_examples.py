@@ -101,6 +101,7 @@ CORPORA_SEARCH_ANSWER: list[JsonValue] = [
         "total_candidates": 812,
         "degraded": None,
         "took_ms": {"auth": 0.2, "embed": 6.1, "search": 5.2, "total": 12.0},
+        "next": None,
     }
 ]
 

@@ -111,10 +111,14 @@ class AsyncClient:
         neighbours: int | None = None,
         highlights: bool = False,
         explain: bool = False,
+        cursor: str | None = None,
     ) -> CorporaSearchAnswer:
         """Return the best chunks of several corpora; the rest as in `search`."""
-        body = core.question(query, top_k, mode, filter, threshold, group_size, neighbours, highlights, explain)
-        body["corpora"] = list(corpora)
+        body = without_none(
+            **core.question(query, top_k, mode, filter, threshold, group_size, neighbours, highlights, explain),
+            corpora=list(corpora),
+            cursor=cursor,
+        )
         return read(CorporaSearchAnswer, await self.send(changing("POST", path_of("search"), body, is_repeatable=True)))
 
     async def lineage(self, chunk_id: str) -> HitLineage:

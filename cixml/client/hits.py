@@ -96,6 +96,7 @@ class CorporaSearchAnswer(Answer):
     total_candidates: int
     degraded: str | None
     took_ms: TookMilliseconds
+    next: str | None
 
 
 class PageOrigin(Answer):

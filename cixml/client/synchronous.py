@@ -110,10 +110,14 @@ class Client:
         neighbours: int | None = None,
         highlights: bool = False,
         explain: bool = False,
+        cursor: str | None = None,
     ) -> CorporaSearchAnswer:
         """Return the best chunks of several corpora; the rest as in `search`."""
-        body = core.question(query, top_k, mode, filter, threshold, group_size, neighbours, highlights, explain)
-        body["corpora"] = list(corpora)
+        body = without_none(
+            **core.question(query, top_k, mode, filter, threshold, group_size, neighbours, highlights, explain),
+            corpora=list(corpora),
+            cursor=cursor,
+        )
         return read(CorporaSearchAnswer, self.send(changing("POST", path_of("search"), body, is_repeatable=True)))
 
     def lineage(self, chunk_id: str) -> HitLineage:

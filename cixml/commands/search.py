@@ -34,9 +34,7 @@ def search(
     ] = None,
     highlight: Annotated[bool, typer.Option("--highlight", help="Mark the words of the question.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Show what put each hit in its place, and times.")] = False,
-    cursor: Annotated[
-        str | None, typer.Option("--cursor", help="The next hits: 'next' of the answer before; of one corpus.")
-    ] = None,
+    cursor: Annotated[str | None, typer.Option("--cursor", help="The next hits: 'next' of the answer before.")] = None,
     as_json: AsJson = False,
     key: Key = None,
     api_url: ApiUrl = None,
@@ -45,15 +43,14 @@ def search(
     from cixml.hits import print_hits
 
     names = corpus.split(",")
-    if cursor and names[1:]:
-        raise typer.BadParameter("--cursor leads on in one corpus, not in several")
     given: dict[str, Any] = {"top_k": top_k, "mode": mode, "filter": _filter(where), "threshold": threshold}
     given |= {"group_size": per_document, "neighbours": neighbours, "highlights": highlight, "explain": explain}
+    given["cursor"] = cursor
     with connected(key, api_url) as client:
         if names[1:]:
             answer: Any = client.search_corpora(names, query, **given)
         else:
-            answer = client.search(corpus, query, **given, cursor=cursor)
+            answer = client.search(corpus, query, **given)
     if as_json:
         typer.echo(answer.model_dump_json(by_alias=True))
     else:

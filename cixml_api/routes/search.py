@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
@@ -32,9 +33,10 @@ MOST_PAGED = 1000
 """Results that a cursor leads to; who wants more asks a narrower question."""
 CORPORA_AT_ONCE = 3
 """Each takes a connection of the pool; other callers need some."""
-_PLACE: TypeAdapter[tuple[int, str]] = TypeAdapter(
-    tuple[Annotated[int, Field(ge=0, le=MOST_PAGED)], Annotated[str, Field(max_length=64)]]
+_PLACE: TypeAdapter[tuple[list[int], str]] = TypeAdapter(
+    tuple[list[Annotated[int, Field(ge=0, le=MOST_PAGED)]], Annotated[str, Field(max_length=64)]]
 )
+"""How many results of each corpus were shown, and of which question."""
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
@@ -59,7 +61,8 @@ async def search_corpus(
     While the embedding server is away, `hybrid` answers by keywords alone and says so (`degraded`, and the header
     `Degraded: embedding`), `keyword` answers as ever, and `dense` answers 503 with Retry-After.
     """
-    asked = _question(body, offset=_offset(body))
+    (offset,) = _passed(body, [name])
+    asked = _question(body, offset=offset)
     tracing.note(attributes.CORPUS_NAME, corpus_key(caller, name).name)
     outcome = await _search(caller, services, name, asked)
     more = await details(services.pool, caller_id=caller.caller_id, outcome=outcome, question=body)
@@ -70,7 +73,7 @@ async def search_corpus(
         total_candidates=outcome.candidates,
         degraded=_degraded([outcome]),
         took_ms=took,
-        next=encode_cursor(asked.end, _digest(body)) if outcome.has_more and asked.end < MOST_PAGED else None,
+        next=_next(body, [name], [asked.end]) if outcome.has_more else None,
     )
     return _answer(content, body, took)
 
@@ -93,37 +96,45 @@ async def search_corpora(
     if len({corpus_key(caller, name) for name in body.corpora}) < len(body.corpora):
         raise InvalidRequestError("a corpus stands there by two names: name each once", pointer="/corpora")
     more: dict[UUID, HitDetails] = {}
-    outcomes = await _search_all(caller, services, body)
+    passed = dict(zip(body.corpora, _passed(body, body.corpora), strict=True))
+    outcomes = await _search_all(caller, services, body, passed)
     if body.threshold is not None and not is_comparable(outcomes.values()):
         raise InvalidRequestError(
             "the corpora are served by several models, whose cosines can't be compared: leave it out",
             pointer="/threshold",
         )
-    merged = merge(outcomes, mode=body.mode, top_k=body.top_k)
+    merged = merge(outcomes, passed=passed, mode=body.mode, top_k=body.top_k)
+    shown = Counter(name for name, _ in merged)
+    found = sum(len(outcome.hits) for outcome in outcomes.values())
+    has_more = found > len(merged) or any(outcome.has_more for outcome in outcomes.values())
     for name, outcome in outcomes.items():
         kept = replace(outcome, hits=[scored for corpus, scored in merged if corpus == name])
         more |= await details(services.pool, caller_id=caller.caller_id, outcome=kept, question=body)
     took = _took(list(outcomes.values()), request)
     content = schemas.CorporaSearchAnswer(
-        results=_results(merged, more),
+        results=_results(merged, more, first=sum(passed.values()) + 1),
         queries=[schemas.CorpusQueryRecord(corpus=name, **_query(outcome)) for name, outcome in outcomes.items()],
         total_candidates=sum(outcome.candidates for outcome in outcomes.values()),
         degraded=_degraded(list(outcomes.values())),
         took_ms=took,
+        next=_next(body, body.corpora, [passed[name] + shown[name] for name in body.corpora]) if has_more else None,
     )
     return _answer(content, body, took)
 
 
 async def _search_all(
-    caller: CallerContext, services: Services, body: schemas.CorporaSearchRequest
+    caller: CallerContext, services: Services, body: schemas.CorporaSearchRequest, passed: Mapping[str, int]
 ) -> dict[str, Outcome]:
-    """Search the first corpus alone, so that the others find the query's vector in the cache; these some at once."""
+    """Search the first corpus alone, so that the others find the query's vector in the cache; these some at once.
+
+    Each is read from where its own results were shown to: so far as all of a page could be its own, and no farther.
+    """
     first, *others = body.corpora
     question, free = _question(body), asyncio.Semaphore(CORPORA_AT_ONCE)
 
     async def one(name: str) -> Outcome:
         async with free:
-            return await _search(caller, services, name, question)
+            return await _search(caller, services, name, replace(question, offset=passed[name]))
 
     outcomes = [await one(first)]
     tasks = [asyncio.create_task(one(name)) for name in others]
@@ -158,21 +169,30 @@ def _question(body: schemas.Question, *, offset: int = 0) -> Question:
     )
 
 
-def _offset(body: schemas.SearchRequest) -> int:
-    """Return where the answer before ended. Raises InvalidRequestError for a cursor of another question."""
+def _passed(body: schemas.Question, corpora: Sequence[str]) -> list[int]:
+    """Return how many results of each corpus the answers before showed.
+
+    Raises InvalidRequestError for a cursor of another question.
+    """
     place = decode_cursor(body.cursor, _PLACE)
     if place is None:
-        return 0
-    if place[1] != _digest(body):
+        return [0] * len(corpora)
+    passed, digest = place
+    if digest != _digest(body, corpora) or len(passed) != len(corpora) or sum(passed) >= MOST_PAGED:
         detail = "the cursor is of another question: send it with the same one, or start again without it"
         raise InvalidRequestError(detail, pointer="/cursor")
-    return place[0]
+    return passed
 
 
-def _digest(body: schemas.SearchRequest) -> str:
+def _next(body: schemas.Question, corpora: Sequence[str], passed: list[int]) -> str | None:
+    """Return the cursor of what follows, None where it would lead too far."""
+    return encode_cursor(passed, _digest(body, corpora)) if sum(passed) < MOST_PAGED else None
+
+
+def _digest(body: schemas.Question, corpora: Sequence[str]) -> str:
     """Return what tells this question from others; how much is shown of its results does not."""
     asked = body.model_dump_json(include={"query", "mode", "filter", "threshold", "group_by", "group_size"})
-    return hashlib.sha256(asked.encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{asked} of {' '.join(corpora)}".encode()).hexdigest()[:16]
 
 
 def _results(

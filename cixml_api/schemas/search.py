@@ -35,6 +35,9 @@ class Question(Request):
         default=[], max_length=1, description="`highlights`: where words of the query stand in the text"
     )
     explain: bool = Field(default=False, description="tell how each result came to its place")
+    cursor: str | None = Field(
+        default=None, max_length=500, description="`next` of the answer before, to the same question"
+    )
 
     @field_validator("query")
     @classmethod
@@ -56,10 +59,6 @@ class SearchRequest(Question):
     """A question to one corpus."""
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.SEARCH_REQUEST})
-
-    cursor: str | None = Field(
-        default=None, max_length=500, description="`next` of the answer before, to the same question"
-    )
 
 
 class CorporaSearchRequest(Question):
@@ -192,3 +191,4 @@ class CorporaSearchAnswer(Answer):
     total_candidates: int
     degraded: str | None
     took_ms: TookMilliseconds
+    next: str | None = Field(default=None, description="the `cursor` of the results after these, up to 1,000")

@@ -62,6 +62,9 @@ async def test_every_kind_of_answer_is_read_as_its_type(address: str, owner: psy
         assert (lineage.document_id, lineage.is_live) == (answer.results[0].document_id, True)
         several = await client.search_corpora(["docs"], "grouse", mode="hybrid", group_size=1, highlights=True)
         assert several.results[0].highlights
+        first = await client.search_corpora(["docs"], "hazel grouse", top_k=1)
+        then = await client.search_corpora(["docs"], "hazel grouse", top_k=1, cursor=first.next)
+        assert ([hit.rank for hit in then.results], then.next) == ([2], None)
         assert [hit.text for hit in answer.results] == ["the hazel grouse"]
 
         shared = f"{made.owner}:docs"
@@ -217,7 +220,6 @@ async def test_the_console_shows_and_changes_what_the_api_holds(
         ["corpora", "grant", "docs", "c", "king"],
         ["reembed"],
         ["reembed", "docs", "--all"],
-        ["search", "a,b", "q", "--cursor", "c"],
         ["labels", "docs", "--file", "/nowhere/x"],
     ],
 )

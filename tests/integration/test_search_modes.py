@@ -405,3 +405,52 @@ async def test_several_corpora_answer_as_one(api: Api, database: Database, owner
     ):
         assert (await api.post("/v1/search", {"corpora": corpora, "query": "x"})).status_code == status
     assert (await api.post("/v1/search", {"corpora": ["docs"], "query": "x"}, key=BOB)).status_code == 404
+
+
+async def test_pages_over_several_corpora_are_one_list(api: Api, database: Database, owner: Owner) -> None:
+    corpora = ["docs", "more", "least"]
+    for name in corpora[1:]:
+        assert (await api.post("/v1/corpora", {"name": name})).status_code == 201
+    texts = [f"grouse {'rare ' * (number % 7)}word{number}" for number in range(40)]
+    with psycopg.connect(database.pipeline_url) as rows:
+        for name, own in zip(corpora, (texts[:30], texts[30:39], texts[39:]), strict=True):
+            index_document(rows, corpus=name, owner=ALICE, url=f"https://e.com/{name}", texts=own)
+    level(owner)
+    body: dict[str, Any]
+    for mode in ("dense", "keyword", "hybrid"):
+        body = {"corpora": corpora, "query": "rare grouse", "mode": mode}
+        whole = (await api.post("/v1/search", body | {"top_k": 40})).json()
+        assert (len(whole["results"]), whole["next"]) == (40, None)
+        pages: list[dict[str, Any]] = []
+        cursor = None
+        while cursor or not pages:
+            answer = await api.post("/v1/search", body | {"top_k": 15, "neighbours": 1, "cursor": cursor})
+            assert answer.status_code == 200, answer.text
+            pages.append(answer.json())
+            cursor = pages[-1]["next"]
+        results = [result for page in pages for result in page["results"]]
+        assert [len(page["results"]) for page in pages] == [15, 15, 10]
+        assert [result["rank"] for result in results] == list(range(1, 41))
+        assert [(result["chunk_id"], result["score"]) for result in results] == [
+            (result["chunk_id"], result["score"]) for result in whole["results"]
+        ], mode
+    following = pages[0]["next"]
+    assert len(following) < 100
+    # the corpus that goes meanwhile takes its own hits along, and moves nobody else's
+    with psycopg.connect(database.pipeline_url) as rows:
+        rows.execute("UPDATE cixml.documents SET deleted_at = now() WHERE url = 'https://e.com/least'")
+    left = (await api.post("/v1/search", body | {"top_k": 100, "cursor": following})).json()["results"]
+    assert [result["chunk_id"] for result in left] == [
+        result["chunk_id"] for result in results[15:] if result["corpus"] != "least"
+    ]
+    for other in (
+        {"query": "another"},
+        {"mode": "dense"},
+        {"corpora": corpora[:2]},
+        {"corpora": corpora[::-1]},
+        {"filter": {"field": "language", "eq": "en"}},
+    ):
+        refused = await api.post("/v1/search", body | {"cursor": following} | other)
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/cursor"), other
+    one = await api.post("/v1/corpora/docs/search", {"query": "rare grouse", "mode": mode, "cursor": following})
+    assert one.status_code == 422
