@@ -260,6 +260,7 @@ INDEX_VERSION_DETAIL: list[JsonValue] = [
                 "p50_ms": 2.0,
                 "p95_ms": 2.9,
             },
+            "limits": {"max_quality_drop": 0.02, "max_slowdown_ratio": 1.5, "max_slowdown_ms": 50.0},
             "is_good": True,
             "troubles": [],
         },

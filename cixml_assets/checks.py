@@ -66,7 +66,7 @@ def comparison_spec(asset_key: str, partitions: dg.PartitionsDefinition[str]) ->
         return dg.AssetCheckSpec(
             NO_WORSE,
             asset=asset_key,
-            description="What may take over finds what is labelled as relevant like the one that serves.",
+            description="What may take over finds what is labelled like the one that serves, and about as fast.",
             partitions_def=partitions,
             blocking=True,
         )
@@ -74,11 +74,11 @@ def comparison_spec(asset_key: str, partitions: dg.PartitionsDefinition[str]) ->
 
 def comparison_result(found: Comparison | None, *, is_forced: bool) -> dg.AssetCheckResult:
     """Judge a comparison; without one there is nothing to judge. Who forces a version knows the report."""
-    troubles = found.troubles if found else []
+    refusal = found.refusal if found else None
     return dg.AssetCheckResult(
         check_name=NO_WORSE,
-        passed=not troubles or is_forced,
-        description="; ".join(troubles) or None,
+        passed=refusal is None or is_forced,
+        description=refusal,
         metadata=found.metadata if found else {},
     )
 

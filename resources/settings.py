@@ -206,6 +206,12 @@ class SearchSettings(BaseModel):
     max_quality_drop: float = Field(
         default=0.02, ge=0, description="nDCG@10 and recall@10 that an index version may lose against the serving one"
     )
+    max_slowdown_ratio: float = Field(
+        default=1.5, ge=1, description="how many times as long a search by an index version may take, by the medians"
+    )
+    max_slowdown_ms: float = Field(
+        default=50.0, ge=0, description="how much longer it may take; one that is slower by both limits is refused"
+    )
     grace_hours: float = Field(
         default=72.0, ge=0, description="an index version that was replaced may serve again so long"
     )

@@ -65,6 +65,14 @@ class Measures(Answer):
     p95_ms: float
 
 
+class ComparisonLimits(Answer):
+    """How much worse the index was allowed to be."""
+
+    max_quality_drop: float
+    max_slowdown_ratio: float
+    max_slowdown_ms: float
+
+
 class ComparisonReport(Answer):
     """An index beside the one that served then."""
 
@@ -75,6 +83,7 @@ class ComparisonReport(Answer):
     overlap_at_10: float | None
     candidate: Measures
     serving: Measures | None
+    limits: ComparisonLimits | None = None
     is_good: bool
     troubles: list[str]
 

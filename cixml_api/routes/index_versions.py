@@ -135,7 +135,9 @@ async def start_serving(
         raise ConflictError("The index version is not filled yet: wait until it is 'ready', or ask for it as 'auto'.")
     if row.comparison is not None and not row.comparison["is_good"]:
         troubles = "; ".join(row.comparison["troubles"])
-        raise ConflictError(f"{troubles}: see its 'comparison'; with 'force': true it serves all the same.")
+        raise ConflictError(
+            f"{troubles}: see its 'comparison'; with 'force': true ('cixml activate --force') it serves all the same."
+        )
     if not row.is_enabled:
         raise ConflictError(f"Its model {row.model} is not enabled: have it enabled, or ask for another index version.")
     raise ConflictError("Nothing is left of this index version to serve: ask for a new one.")

@@ -71,7 +71,10 @@ class ActivationRequest(Request):
 
 
 class Measures(Answer):
-    """Means over the queries: quality is null without labels; times are those of the exact search in Postgres."""
+    """Means over the queries: quality is null without labels; times are of the search in Postgres, as it is served.
+
+    The part of it that depends on the index: neither the query's vector nor what is read of the hits is in them.
+    """
 
     model: str
     ndcg_at_10: float | None
@@ -80,10 +83,20 @@ class Measures(Answer):
     p95_ms: float
 
 
+class ComparisonLimits(Answer):
+    """How much worse the version was allowed to be. Slower is what is so by both the ratio and the milliseconds."""
+
+    max_quality_drop: float
+    max_slowdown_ratio: float
+    max_slowdown_ms: float
+
+
 class ComparisonReport(Answer):
     """An index version beside the one that served then, by the corpus's labels, or by beginnings of its chunks.
 
-    `serving` is null where its model could not be asked. `troubles` say in what it is worse than is allowed.
+    `serving` is null where its model could not be asked. `troubles` say in what it is worse than `limits` allow:
+    nDCG@10 and recall@10 by the labels, the median time of a search. The overlap is told, not judged. `limits` is null
+    in reports of before there were any for the time.
     """
 
     compared_at: datetime
@@ -93,6 +106,7 @@ class ComparisonReport(Answer):
     overlap_at_10: float | None
     candidate: Measures
     serving: Measures | None
+    limits: ComparisonLimits | None = None
     is_good: bool
     troubles: list[str]
 

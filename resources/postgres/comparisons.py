@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
@@ -9,12 +10,13 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 from pgvector import HalfVector
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.rows import TupleRow, class_row
 from psycopg.types.json import Jsonb
 
 from resources.postgres.batches import IndexVersion
 from resources.postgres.queries import query, query_on
+from resources.postgres.search import graph_nearness, ranked
 from resources.retrieval_quality import TOP_K
 
 MOST_LABELS = 100
@@ -28,6 +30,15 @@ class LabelledQuery:
 
     query: str
     relevant: list[UUID]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How searches ask an index version: its graph with this `ef_search`, or every live chunk where it has none."""
+
+    index: IndexVersion
+    dimension: int
+    ef_search: int
 
 
 def questions(connection: Connection[TupleRow], *, corpus_id: UUID, index: IndexVersion) -> list[LabelledQuery]:
@@ -60,6 +71,40 @@ def nearest_documents(
     }
     rows = connection.execute(query_on("nearest_documents", index.relation), parameters).fetchall()
     return [row[0] for row in rows]
+
+
+def way_of(connection: Connection[TupleRow], *, index: IndexVersion, dimension: int) -> Way:
+    row = connection.execute(query("ef_search_of"), {"index_version_id": index.index_version_id}).fetchone()
+    assert row is not None
+    return Way(index=index, dimension=dimension, ef_search=row[0])
+
+
+def search_seconds(
+    connection: Connection[TupleRow], *, corpus_id: UUID, way: Way, vector: npt.NDArray[np.float32]
+) -> float:
+    """Return how long that part of a search takes which depends on the index: what is read of the hits does not.
+
+    Settings of this transaction change: end it after this. Needs `register_vector`.
+    """
+    index = way.index
+    parameters = {
+        "corpus_id": corpus_id,
+        "chunking_fp": index.chunking_fp,
+        "vector": HalfVector(vector),
+        "top_k": TOP_K,
+    }
+    if index.has_own_relation:
+        parameters["near"] = near = ranked(way.dimension, TOP_K)
+        connection.execute(query("set_probed_graph_scan"), {"ef_search": str(max(way.ef_search, near))})
+        statement = sql.SQL(query("nearest_distances")).format(
+            relation=sql.Identifier("cixml", index.relation), nearness=graph_nearness(way.dimension)
+        )
+    else:
+        connection.execute(query("set_hashed_scan"))
+        statement = query_on("nearest_documents", index.relation)
+    began = time.perf_counter()
+    connection.execute(statement, parameters).fetchall()
+    return time.perf_counter() - began
 
 
 def keep(

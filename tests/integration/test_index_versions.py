@@ -444,6 +444,47 @@ def test_a_version_that_is_worse_by_the_labels_does_not_serve_unless_it_is_force
     assert flipped.is_serving
 
 
+@pytest.mark.parametrize("kind", ["exact", "hnsw"])
+def test_a_version_whose_searches_are_slow_does_not_serve_whatever_it_finds(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, database: Database, tmp_path: Path, kind: str
+) -> None:
+    runs = Runs(database, write_models_file(tmp_path), max_slowdown_ratio=3.0, max_slowdown_ms=5.0)
+    version = ask(owner, corpus, activate="auto", kind=kind)
+    work = RunWork(run_of(owner, version), runs.parts)
+    runs.embed(work)
+    ready = make_ready(work)
+    assert ready is not None
+    swift = compare(ready.lease, ready.build, AskedRuntime(runs.parts.settings))
+    assert (swift.troubles, swift.metadata["max_slowdown_ms"]) == ([], 5.0)
+    slow_reads(owner, relation_of(owner, version))
+    found = compare(ready.lease, ready.build, AskedRuntime(runs.parts.settings))
+    assert flip_build(work) is None, "it is not asked to serve any more"
+    work.close()
+    runs.parts.database.close()
+    assert not found.is_labelled
+    assert found.serving is not None
+    assert found.candidate.p50_ms > found.serving.p50_ms + 5.0
+    (trouble,) = found.troubles
+    assert "more than 3 times as long, and than 5 ms longer" in trouble
+    kept = owner.execute(
+        "SELECT comparison #>> '{limits,max_slowdown_ratio}', error ->> 'detail' FROM cixml.index_versions "
+        "WHERE id = %s",
+        [version],
+    ).fetchone()
+    assert kept is not None
+    assert (kept[0], kept[1].startswith(trouble), "--force" in kept[1]) == ("3.0", True, True)
+
+
+def slow_reads(owner: Owner, relation: str) -> None:
+    """Put a view in the relation's place, of which each row takes 2 ms."""
+    owner.execute(f"ALTER TABLE cixml.{relation} RENAME TO slow".encode())
+    owner.execute(
+        f"CREATE VIEW cixml.{relation} AS SELECT s.* FROM cixml.slow s, "
+        "LATERAL (SELECT pg_sleep(0.002) WHERE s.chunk_hash IS NOT NULL) z".encode()
+    )
+    owner.execute(f"GRANT SELECT ON cixml.{relation} TO PUBLIC".encode())
+
+
 def test_what_is_deleted_meanwhile_leaves_every_version(
     owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
 ) -> None:
