@@ -27,6 +27,11 @@ class Parameter:
     name: str
     where: str
     schema: dict[str, Any]
+    is_required: bool
+
+    @property
+    def is_needed_query(self) -> bool:
+        return self.where == "query" and self.is_required
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +52,11 @@ class Operation:
     def ids(self) -> list[str]:
         """Return the names in the path's braces."""
         return re.findall(r"{([a-z_]+)}", self.path)
+
+    @property
+    def needed(self) -> dict[str, str]:
+        """Return the query parameters that it does not go without, with examples."""
+        return {each.name: each.schema["examples"][0] for each in self.parameters if each.is_needed_query}
 
     def at(self, **ids: str) -> str:
         """Return the path with these ids."""
@@ -127,7 +137,9 @@ def _operation(document: dict[str, Any], path: str, method: str, route: dict[str
         method=method.upper(),
         path=path,
         parameters=[
-            Parameter(name=each["name"], where=each["in"], schema=each["schema"])
+            Parameter(
+                name=each["name"], where=each["in"], schema=each["schema"], is_required=each.get("required", False)
+            )
             for each in route.get("parameters", [])
         ],
         media_type=media_type,

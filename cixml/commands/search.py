@@ -19,7 +19,7 @@ def search(
     corpus: Annotated[str, typer.Argument(help="Name of the corpus; of several, separated by commas.")],
     query: Annotated[str, typer.Argument(help="A question in plain words.")],
     top_k: Annotated[int, typer.Option("--top-k", min=1, max=100)] = 5,
-    mode: Annotated[str | None, typer.Option("--mode", help="dense (default), keyword or hybrid.")] = None,
+    mode: Annotated[str | None, typer.Option("--mode", help="dense (or vector, the default), keyword, hybrid.")] = None,
     where: Annotated[
         str | None, typer.Option("--filter", help='JSON, e.g. {"field": "language", "eq": "en"}.', metavar="JSON")
     ] = None,

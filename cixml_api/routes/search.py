@@ -11,13 +11,14 @@ from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field, TypeAdapter
 
 from cixml_api import schemas, views
 from cixml_api.addresses import corpus_key
 from cixml_api.bodies import body_of
 from cixml_api.dependencies import AnyServices, Caller, Services
+from cixml_api.filters import plain
 from cixml_api.hit_details import HitDetails, details
 from cixml_api.merging import is_comparable, merge
 from cixml_api.openapi import problems, request_body
@@ -61,6 +62,38 @@ async def search_corpus(
     While the embedding server is away, `hybrid` answers by keywords alone and says so (`degraded`, and the header
     `Degraded: embedding`), `keyword` answers as ever, and `dense` answers 503 with Retry-After.
     """
+    return await _search_one(request, caller, services, name, body)
+
+
+@router.get(
+    "/corpora/{name}/search",
+    operation_id="corpus_search_link",
+    response_model=schemas.SearchAnswer,
+    responses=problems("corpus_search_link", 404, 422),
+    summary="Search a corpus by an address",
+)
+async def search_by_link(
+    request: Request,
+    caller: Caller,
+    services: AnyServices,
+    name: str,
+    q: Annotated[schemas.QueryText, Query(description="what is asked", examples=["how do I rotate an API key"])],
+    top_k: Annotated[schemas.TopK, Query(description="results in one answer, 1 to 100")] = 10,
+    mode: Annotated[schemas.Mode, Query(description=schemas.MODES)] = "dense",
+    cursor: Annotated[str | None, Query(max_length=500, description="`next` of the answer before")] = None,
+) -> Response:
+    """Answer a question that stands in an address, as the POST does: for a quick look from a shell.
+
+    What else can be asked (filters, groups, neighbours, highlights) takes the POST.
+    """
+    plain("q", q)
+    body = schemas.SearchRequest(query=q, top_k=top_k, mode=mode, cursor=cursor)
+    return await _search_one(request, caller, services, name, body)
+
+
+async def _search_one(
+    request: Request, caller: CallerContext, services: Services, name: str, body: schemas.SearchRequest
+) -> Response:
     (offset,) = _passed(body, [name])
     asked = _question(body, offset=offset)
     tracing.note(attributes.CORPUS_NAME, corpus_key(caller, name).name)

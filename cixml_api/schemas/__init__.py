@@ -85,19 +85,23 @@ from cixml_api.schemas.jobs import (
 from cixml_api.schemas.limits import Allowance, Quota
 from cixml_api.schemas.lineage import ChunkOrigin, HitLineage, PageOrigin, TextOrigin, VectorOrigin
 from cixml_api.schemas.search import (
+    MODES,
     CorporaSearchAnswer,
     CorporaSearchRequest,
     CorpusQueryRecord,
     Explanation,
+    Mode,
     NeighbourChunk,
     Offsets,
     QueryRecord,
+    QueryText,
     Question,
     Scores,
     SearchAnswer,
     SearchRequest,
     SearchResult,
     TookMilliseconds,
+    TopK,
 )
 from cixml_api.schemas.usage import UsageGroup, UsageNumbers, UsageReport
 
@@ -106,6 +110,7 @@ __all__ = [
     "CLEANED",
     "CORPUS_ADDRESS",
     "CORPUS_NAME",
+    "MODES",
     "ActivationRequest",
     "Allowance",
     "Answer",
@@ -170,6 +175,7 @@ __all__ = [
     "Live",
     "Measures",
     "MembershipHealth",
+    "Mode",
     "NeighbourChunk",
     "Offsets",
     "PageOrigin",
@@ -180,6 +186,7 @@ __all__ = [
     "ProblemField",
     "PushedDocument",
     "QueryRecord",
+    "QueryText",
     "Question",
     "QueueHealth",
     "QueuePlace",
@@ -199,6 +206,7 @@ __all__ = [
     "SourceList",
     "TextOrigin",
     "TookMilliseconds",
+    "TopK",
     "UrlEntry",
     "Usage",
     "UsageGroup",

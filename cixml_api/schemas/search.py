@@ -5,21 +5,49 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from cixml_api import search_examples as examples
 from cixml_api.schemas.common import CORPUS_ADDRESS, Answer, Request, StoredMetadata
 from cixml_api.schemas.filters import Filter, check_size
 
+MODES = "by the nearest vectors (`dense`, or `vector`), by the query's words (BM25), or by both, fused by rank"
+
+
+def has_words(value: str) -> str:
+    """Refuse a query that asks for nothing."""
+    if not value.strip():
+        raise ValueError("the query holds only white space: ask for something")
+    return value
+
+
+def _usual_name(value: object) -> object:
+    return "dense" if value == "vector" else value
+
+
+QueryText = Annotated[str, Field(min_length=1, max_length=8192), AfterValidator(has_words)]
+TopK = Annotated[int, Field(ge=1, le=100)]
+Mode = Annotated[
+    Literal["dense", "keyword", "hybrid"],
+    BeforeValidator(_usual_name),
+    WithJsonSchema({"type": "string", "enum": ["dense", "vector", "keyword", "hybrid"]}),
+]
+
 
 class Question(Request):
     """What is asked, of one corpus or of several."""
 
-    query: str = Field(min_length=1, max_length=8192)
-    top_k: int = Field(default=10, ge=1, le=100)
-    mode: Literal["dense", "keyword", "hybrid"] = Field(
-        default="dense", description="by the nearest vectors, by the query's words (BM25), or by both, fused by rank"
-    )
+    query: QueryText
+    top_k: TopK = 10
+    mode: Mode = Field(default="dense", description=MODES)
     filter: Annotated[Filter, AfterValidator(check_size)] | None = Field(
         default=None, description="only chunks of documents that pass it are looked at"
     )
@@ -38,13 +66,6 @@ class Question(Request):
     cursor: str | None = Field(
         default=None, max_length=500, description="`next` of the answer before, to the same question"
     )
-
-    @field_validator("query")
-    @classmethod
-    def _has_words(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("the query holds only white space: ask for something")
-        return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

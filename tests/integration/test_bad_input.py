@@ -82,6 +82,10 @@ class Probe:
         """Send one request; `pointers`: a 422 must name one of these, or something in it."""
         started = time.process_time()
         headers = [(b"Authorization", f"Bearer {OPERATOR}".encode()), *more.pop("headers", [])]
+        given = httpx.QueryParams(more.pop("params", None))
+        if path is None or "?" not in path:
+            needed = [(name, value) for name, value in operation.needed.items() if name not in given]
+            more["params"] = [*needed, *given.multi_items()]
         answer = await self.api.client.request(operation.method, path or self.path(operation), headers=headers, **more)
         seconds = time.process_time() - started
         for complaint in complaints(answer, expected, pointers):

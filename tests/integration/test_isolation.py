@@ -68,7 +68,8 @@ async def ask(places: Places, operation: Operation, ids: Mapping[str, str], **mo
     body = operation.body()
     headers = SAME | body.pop("headers", {}) | more.pop("headers", {})
     path = operation.at(**{name: ids[name] for name in operation.ids})
-    return await places.api.send(operation.method, path, key=BOB, headers=headers, **body | more)
+    given = {"params": operation.needed} | body | more
+    return await places.api.send(operation.method, path, key=BOB, headers=headers, **given)
 
 
 async def test_anothers_id_answers_like_one_that_nobody_has(places: Places) -> None:

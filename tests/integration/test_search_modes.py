@@ -377,6 +377,37 @@ async def test_neighbours_highlights_and_places_are_told_on_request(api: Api, da
     assert told["anchor"] == "https://e.com/1#:~:text=What%20the%20grouses%27%20nest%20is"
 
 
+async def test_an_address_asks_as_a_body_does(api: Api, database: Database, owner: Owner) -> None:
+    index(database, "https://e.com/1", "hazel grouse", "owl", "heron")
+    level(owner)
+
+    def lasting(found: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in found.items() if name not in ("took_ms", "query")}
+
+    path = "/v1/corpora/docs/search"
+    for mode, usual in (("dense", "vector"), ("keyword", "keyword"), ("hybrid", "hybrid")):
+        posted = await ask(api, "hazel grouse", mode=mode, top_k=2)
+        assert lasting(await ask(api, "hazel grouse", mode=usual, top_k=2)) == lasting(posted)
+        answer = await api.get(f"{path}?q=hazel%20grouse&top_k=2&mode={usual}")
+        assert (answer.status_code, lasting(answer.json())) == (200, lasting(posted)), answer.text
+        if posted["next"]:
+            more = await api.get(f"{path}?q=hazel+grouse&top_k=2&mode={mode}&cursor={posted['next']}")
+            assert [result["rank"] for result in more.json()["results"]] == [3]
+    for query, pointer in (
+        ("", "/q"),
+        ("?q=", "/q"),
+        ("?q=%20%1c", "/q"),
+        ("?q=a%00b", "/q"),
+        ("?q=x&top_k=101", "/top_k"),
+        ("?q=x&mode=semantic", "/mode"),
+        ("?q=x&cursor=x", "/cursor"),
+        ("?query=x&q=x", "/query"),
+    ):
+        refused = await api.get(path + query)
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, pointer), refused.text
+    assert (await api.get(f"{path}?q=x", key=BOB)).status_code == 404
+
+
 async def test_several_corpora_answer_as_one(api: Api, database: Database, owner: Owner) -> None:
     assert (await api.post("/v1/corpora", {"name": "more"})).status_code == 201
     index(database, "https://e.com/1", "hazel grouse", "owl", "heron")
