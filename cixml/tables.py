@@ -76,6 +76,7 @@ def job(found: Job) -> RenderableType:
         created=_time(found.created_at),
         ended=_time(found.finished_at),
         runs=", ".join(run.run_id for run in found.runs),
+        trace=found.trace_id,
     )
 
 
@@ -228,6 +229,7 @@ def receipt(found: Receipt) -> RenderableType:
         removed=removed,
         requested=_time(found.requested_at),
         finished=_time(found.finished_at),
+        trace=found.trace_id,
     )
 
 

@@ -83,7 +83,7 @@ def _unended(groups: Sequence[list[Node]]) -> list[Node]:
     stages: list[Node] = []
     for children in groups:
         is_run = any(child.name in _RUN_PARTS for child in children)
-        name = "run" if is_run else str(next((_stage(child) for child in children if _stage(child)), "?"))
+        name = "run" if is_run else str(next((_whole(child) for child in children if _whole(child)), "?"))
         made = Node(
             name=name,
             service=children[0].service,
@@ -100,7 +100,10 @@ def _unended(groups: Sequence[list[Node]]) -> list[Node]:
     return stages
 
 
-def _stage(node: Node) -> object:
+def _whole(node: Node) -> object:
+    """Return the name of what a span is a part of: slices are of a deletion, pages of a stage."""
+    if node.name == "delete slice":
+        return "delete"
     return node.span.attributes.get("job.stage") if node.span else None
 
 

@@ -9,6 +9,7 @@ _ITEM_ID = "item_0193a5c27e5c7a11b0c2d3e4f5061728"
 _DOCUMENT_ID = "doc_0193a5c27e8e7b22a1b2c3d4e5f60718"
 _CHUNK_ID = "chk_5d41402abc4b2a76b9719d911017c592"
 _VERSION_ID = "ver_0193a5c27e8f7c33b2c3d4e5f6071829"
+_TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 _TIME = "2026-11-24T09:30:00.120000Z"
 
 LIST_METADATA: dict[str, JsonValue] = {
@@ -73,6 +74,7 @@ RECEIPT: list[JsonValue] = [
         "waits_for": "dispatch",
         "requested_at": _TIME,
         "finished_at": None,
+        "trace_id": _TRACE_ID,
         "removed": {
             "documents": 52,
             "versions": 61,
@@ -133,6 +135,7 @@ JOB: list[JsonValue] = [
                 "finished_at": None,
             }
         ],
+        "trace_id": _TRACE_ID,
         "usage": {
             "pages": 37,
             "bytes": 1840211,
@@ -267,6 +270,7 @@ INDEX_VERSION_DETAIL: list[JsonValue] = [
         "error": None,
         "created_at": _TIME,
         "state_changed_at": _TIME,
+        "trace_id": _TRACE_ID,
     }
 ]
 
@@ -377,7 +381,7 @@ AUDIT_ENTRY: list[JsonValue] = [
         "ids": {"made": _JOB_ID},
         "status": 202,
         "request_id": "0193a5c27e5b4c0d9a0f3f0c5b1e2d4f",
-        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "trace_id": _TRACE_ID,
     }
 ]
 

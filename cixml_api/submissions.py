@@ -52,7 +52,7 @@ async def submit(
         inserted = await _insert(
             connection, services, caller, key, items, makes_corpus, request.state.traceparent, crawl
         )
-        summary = _new_summary(inserted, caller, corpus, items, crawl)
+        summary = _new_summary(inserted, caller, corpus, items, crawl, request.state.traceparent)
         answer = views.answer(views.job(summary), status=202, headers=views.started(inserted.id))
         await idempotency.keep(connection, keyed, answer)
         fail_points.reach(fail_points.JOB_INSERTED)
@@ -117,7 +117,12 @@ async def _insert(
 
 
 def _new_summary(
-    inserted: InsertedJob, caller: CallerContext, corpus: str, items: Sequence[NewItem], crawl: dict[str, Any] | None
+    inserted: InsertedJob,
+    caller: CallerContext,
+    corpus: str,
+    items: Sequence[NewItem],
+    crawl: dict[str, Any] | None,
+    traceparent: str,
 ) -> JobSummary:
     queued = len({item.url_key for item in items})
     return JobSummary(
@@ -141,6 +146,7 @@ def _new_summary(
         skipped=len(items) - queued,
         failed=0,
         cancelled=0,
+        traceparent=traceparent,
         crawl=crawl,
         pages_found=len({item.url_key for item in items if item.url and item.kind == "page"}) if crawl else 0,
         bytes=sum(len(item.pushed.body) for item in items if item.pushed),

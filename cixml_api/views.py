@@ -23,6 +23,7 @@ from resources.postgres.index_versions import VersionSummary
 from resources.postgres.job_progress import JobOutlook
 from resources.postgres.jobs import JobItem, JobSummary
 from resources.postgres.receipts import Receipt
+from resources.telemetry import tracing
 from resources.types import ItemStatus, JobStatus, Stage
 
 RETRY_SECONDS = "2"
@@ -83,6 +84,7 @@ def job(row: JobSummary, outlook: JobOutlook | None = None) -> schemas.Job:
             embedding_tokens=row.embedding_tokens,
             cached_tokens=row.cached_tokens,
         ),
+        trace_id=tracing.trace_id(row.traceparent),
         crawl=_crawl(row),
         links=_links(row.id),
     )
@@ -205,6 +207,7 @@ def index_version(row: VersionSummary) -> schemas.IndexVersionDetail:
             "error": row.error,
             "created_at": row.created_at,
             "state_changed_at": row.state_changed_at,
+            "trace_id": tracing.trace_id(row.traceparent),
         }
     )
 
@@ -241,6 +244,7 @@ def receipt(row: Receipt) -> schemas.Receipt:
             "waits_for": row.waits_for,
             "requested_at": row.requested_at,
             "finished_at": row.finished_at,
+            "trace_id": tracing.trace_id(row.traceparent),
             "removed": row.removed,
         }
     )

@@ -20,6 +20,7 @@ from resources.postgres import index_builds
 from resources.postgres.database import Database
 from resources.postgres.index_builds import DueBuild
 from resources.postgres.listening import listen, wait_for_work
+from resources.telemetry import tracing
 from sensors.attempts import next_attempts
 
 LONGEST_LOOK_SECONDS = 5.0
@@ -77,6 +78,7 @@ def next_runs(instance: DagsterInstance, due: list[DueBuild], jobs: Jobs, *, now
     """Return the runs to start now: a pass that left something to do is followed at once."""
 
     def request(each: DueBuild, after: str) -> dg.RunRequest:
+        trace = tracing.trace_id(each.traceparent) if tracing.is_on() else None
         return dg.RunRequest(
             run_key=f"index_version:{each.index_version_id}:{after}",
             job_name=jobs[each.model].name,
@@ -85,7 +87,8 @@ def next_runs(instance: DagsterInstance, due: list[DueBuild], jobs: Jobs, *, now
                 tags.CORPUS: each.partition_key,
                 tags.PARTITION: each.partition_key,
                 tags.MAX_RETRIES: "0",
-            },
+            }
+            | ({tags.TRACE: trace} if trace else {}),
         )
 
     return next_attempts(instance, due, tag=tags.INDEX_VERSION, request=request, now=now, goes_on_after_success=True)

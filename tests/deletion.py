@@ -43,11 +43,15 @@ def deleting(url: str) -> Iterator[Deleting]:
 
     async def corpus(caller: str, corpus_id: UUID) -> Receipt | None:
         async with caller_transaction(pool, caller) as connection:
-            return await receipts.delete_corpus(connection, corpus_id=corpus_id, version=1, address="docs")
+            return await receipts.delete_corpus(
+                connection, corpus_id=corpus_id, version=1, address="docs", traceparent=""
+            )
 
     async def documents(caller: str, corpus_id: UUID, where: DocumentFilter) -> Receipt | None:
         async with caller_transaction(pool, caller) as connection:
-            return await receipts.delete_documents(connection, corpus_id=corpus_id, address="docs", where=where)
+            return await receipts.delete_documents(
+                connection, corpus_id=corpus_id, address="docs", where=where, traceparent=""
+            )
 
     with asyncio.Runner() as runner:
         runner.run(pool.open())

@@ -114,6 +114,7 @@ class IndexVersionDetail(Answer):
     error: IndexVersionError | None
     created_at: datetime
     state_changed_at: datetime
+    trace_id: str | None = None
 
     @property
     def is_settled(self) -> bool:

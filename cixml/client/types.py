@@ -104,6 +104,7 @@ class Job(Answer):
     waiting: list[Waiting]
     runs: list[Run]
     usage: JobUsage
+    trace_id: str | None = None
     links: JobLinks
 
     @property
@@ -346,6 +347,7 @@ class Receipt(Answer):
     waits_for: str | None
     requested_at: datetime
     finished_at: datetime | None
+    trace_id: str | None = None
     removed: Removed
 
 

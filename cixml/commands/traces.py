@@ -27,7 +27,8 @@ def add_to(app: typer.Typer) -> None:
 def trace(
     job_id: Annotated[str | None, typer.Argument(help="Id of a job.")] = None,
     trace_id: Annotated[
-        str | None, typer.Option(help="A trace: of a search it is in the answer's header 'traceparent'.")
+        str | None,
+        typer.Option(help="A trace: 'trace_id' of a receipt or an index; of a search its header 'traceparent'."),
     ] = None,
     is_whole: Annotated[bool, typer.Option("--all", help="A line for each page, however many there are.")] = False,
     as_json: AsJson = False,
@@ -72,6 +73,6 @@ def _explain(job_id: str | None, folder: Path, key: str | None, api_url: str | N
         except CixmlError as error:
             raise NotFoundError(f"no span of {job_id} is in {folder}; the API says: {error}") from error
     raise NotFoundError(
-        f"{job_id} is {job.status}, but no span of it is in {folder}: traces are not kept in files here "
+        f"{job_id} is {job.status}, but no span of it is in {folder}: look for the trace {job.trace_id} where spans go "
         f"(CIXML_TELEMETRY__TRACES), or its files were removed to make room (CIXML_TELEMETRY__TRACE_FILE_BYTES)"
     )

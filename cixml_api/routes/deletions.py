@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from cixml_api import schemas, views
 from cixml_api.addresses import OWNERS, WRITERS, check_role, corpus_key, find_corpus
@@ -29,7 +29,9 @@ router = APIRouter(prefix="/v1/corpora/{name}", tags=["deletions"])
     responses=problems("corpus_delete", 403, 404, 412, 422, 428),
     summary="Delete a corpus",
 )
-async def remove_corpus(caller: Caller, services: AnyServices, name: str, if_match: IfMatch = None) -> Response:
+async def remove_corpus(
+    request: Request, caller: Caller, services: AnyServices, name: str, if_match: IfMatch = None
+) -> Response:
     """Delete a corpus with all that is in it. For its owners; `If-Match` as for a change of its settings.
 
     With this answer it is gone for everybody and its name is free. Its open jobs end as cancelled within seconds, and
@@ -44,7 +46,9 @@ async def remove_corpus(caller: Caller, services: AnyServices, name: str, if_mat
     check_if_match(if_match, version=corpus.version, is_required=corpus.require_if_match)
     version = None if if_match is None else corpus.version
     async with caller_transaction(services.pool, caller.caller_id) as connection:
-        receipt = await delete_corpus(connection, corpus_id=corpus.id, version=version, address=name)
+        receipt = await delete_corpus(
+            connection, corpus_id=corpus.id, version=version, address=name, traceparent=request.state.traceparent
+        )
     if receipt is None:
         raise NotFoundError if version is None else PreconditionFailedError
     return views.deleting(receipt)
@@ -58,7 +62,9 @@ async def remove_corpus(caller: Caller, services: AnyServices, name: str, if_mat
     responses=problems("document_delete", 403, 404),
     summary="Delete a document",
 )
-async def remove_document(caller: Caller, services: AnyServices, name: str, document_id: str) -> Response:
+async def remove_document(
+    request: Request, caller: Caller, services: AnyServices, name: str, document_id: str
+) -> Response:
     """Delete one document with all its versions. For writers and owners.
 
     No search finds it after this answer. Items of its page that were submitted before end as `skipped`; its URL may be
@@ -67,7 +73,9 @@ async def remove_document(caller: Caller, services: AnyServices, name: str, docu
     corpus = await find_corpus(services.pool, caller, name, roles=WRITERS)
     where = DocumentFilter(document_id=parse_public_id(Prefix.DOCUMENT, document_id))
     async with caller_transaction(services.pool, caller.caller_id) as connection:
-        receipt = await delete_documents(connection, corpus_id=corpus.id, address=name, where=where)
+        receipt = await delete_documents(
+            connection, corpus_id=corpus.id, address=name, where=where, traceparent=request.state.traceparent
+        )
     if receipt is None:
         raise NotFoundError
     return views.deleting(receipt)
@@ -86,6 +94,7 @@ async def remove_document(caller: Caller, services: AnyServices, name: str, docu
     summary="Delete the documents that pass a filter",
 )
 async def remove_matching(
+    request: Request,
     caller: Caller,
     services: AnyServices,
     name: str,
@@ -99,7 +108,9 @@ async def remove_matching(
             count = await count_matching(connection, caller_id=caller.caller_id, corpus_id=corpus.id, where=where)
         return views.answer(schemas.DeletionCount(documents=count))
     async with caller_transaction(services.pool, caller.caller_id) as connection:
-        receipt = await delete_documents(connection, corpus_id=corpus.id, address=name, where=where)
+        receipt = await delete_documents(
+            connection, corpus_id=corpus.id, address=name, where=where, traceparent=request.state.traceparent
+        )
     if receipt is None:
         raise NotFoundError
     return views.deleting(receipt)

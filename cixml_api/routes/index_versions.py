@@ -58,7 +58,14 @@ async def create(
     async with caller_transaction(services.pool, caller.caller_id) as connection:
         if (before := await replay(connection, wanted)) is not None:
             return before
-        if not await request_version(connection, corpus_id=corpus.id, version=version, index_version_id=version_id):
+        is_asked = await request_version(
+            connection,
+            corpus_id=corpus.id,
+            version=version,
+            index_version_id=version_id,
+            traceparent=request.state.traceparent,
+        )
+        if not is_asked:
             raise ConfigurationError("the model is not in the database: run 'cixml migrate'")
         row = await read_version(connection, corpus_id=corpus.id, index_version_id=version_id)
         response = _accepted(name, _found(row))
@@ -110,6 +117,7 @@ async def read_one(caller: Caller, services: AnyServices, name: str, version_id:
     summary="Let an index version serve",
 )
 async def start_serving(
+    request: Request,
     caller: Caller,
     services: AnyServices,
     name: str,
@@ -125,7 +133,13 @@ async def start_serving(
     corpus = await find_corpus(services.pool, caller, name, roles=OWNERS)
     key = parse_public_id(Prefix.VERSION, version_id)
     async with caller_transaction(services.pool, caller.caller_id) as connection:
-        is_asked = await activate(connection, corpus_id=corpus.id, index_version_id=key, force=body.force)
+        is_asked = await activate(
+            connection,
+            corpus_id=corpus.id,
+            index_version_id=key,
+            force=body.force,
+            traceparent=request.state.traceparent,
+        )
         row = _found(await read_version(connection, corpus_id=corpus.id, index_version_id=key))
     if is_asked:
         return _accepted(name, row)

@@ -23,6 +23,7 @@ CORPUS_NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 CALLER_ID = r"^[A-Za-z0-9._-]{1,128}$"
 CORPUS_ADDRESS = r"^([A-Za-z0-9._-]{1,128}:)?[a-z0-9][a-z0-9._-]{0,62}$"
 """An own corpus by its name, a granted one as `owner:name`."""
+TRACE = "the trace of the request that asked for it, and of all that is done for it; null where no request did"
 MOST_METADATA_CHARACTERS = 16_384
 MOST_METADATA_FIELDS = 64
 MOST_INTEGER = 2**63 - 1

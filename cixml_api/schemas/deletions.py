@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, model_validator
 
 from cixml_api import examples
-from cixml_api.schemas.common import Answer, ExternalId, Metadata, Request, is_moment
+from cixml_api.schemas.common import TRACE, Answer, ExternalId, Metadata, Request, is_moment
 
 MOST_EXTERNAL_IDS = 1000
 
@@ -87,4 +87,5 @@ class Receipt(Answer):
     waits_for: str | None
     requested_at: datetime
     finished_at: datetime | None
+    trace_id: str | None = Field(description=TRACE)
     removed: Removed

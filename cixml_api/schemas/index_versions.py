@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from cixml_api import examples
-from cixml_api.schemas.common import Answer, Request
+from cixml_api.schemas.common import TRACE, Answer, Request
 from cixml_api.schemas.corpora import ChunkingRecord, ChunkingRequest
 
 FillFrom = Literal["chunks", "text", "raw"]
@@ -161,6 +161,7 @@ class IndexVersionDetail(Answer):
     error: IndexVersionError | None
     created_at: datetime
     state_changed_at: datetime
+    trace_id: str | None = Field(description=TRACE)
 
 
 class IndexVersionList(Answer):

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag
 from cixml_api import examples
 from cixml_api.schemas.common import (
     CORPUS_ADDRESS,
+    TRACE,
     Answer,
     ErrorRecord,
     ExternalId,
@@ -163,6 +164,7 @@ class Job(Answer):
     waiting: list[Waiting] = Field(description="told by `GET /v1/jobs/{id}` alone")
     runs: list[Run] = Field(description="the last 20; told by `GET /v1/jobs/{id}` alone")
     usage: Usage
+    trace_id: str | None = Field(description=TRACE)
     crawl: Crawl | None = Field(description="of a job that finds pages by itself; its items grow in number meanwhile")
     links: JobLinks
 

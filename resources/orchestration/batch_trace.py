@@ -34,10 +34,20 @@ _redactor = Redactor()
 
 
 class BatchTrace:
-    """The open spans of one batch in the hands of one run. `queue` is where the run waited for its worker."""
+    """The open spans of one batch in the hands of one run. `queue` is where the run waited for its worker.
+
+    `caused_by` is the request that asked for an index version: the run of a batch that fills it is in its trace.
+    """
 
     def __init__(
-        self, batch_id: UUID, items: Sequence[TracedItem], *, corpus: str, queue: str, began: datetime | None = None
+        self,
+        batch_id: UUID,
+        items: Sequence[TracedItem],
+        *,
+        corpus: str,
+        queue: str,
+        began: datetime | None = None,
+        caused_by: str | None = None,
     ) -> None:
         self._items = {item.item_id: item for item in items}
         self._common: dict[str, AttributeValue] = {
@@ -49,7 +59,7 @@ class BatchTrace:
         self._began = began or min((item.claimed_at for item in items), default=datetime.now(UTC))
         jobs = {item.job_id: item for item in items}
         self._of_jobs = {job_id: self._start_of_job(batch_id, item, len(jobs) > 1) for job_id, item in jobs.items()}
-        self._of_all = next(iter(self._of_jobs.values())) if len(jobs) == 1 else self._start_of_all(batch_id)
+        self._of_all = next(iter(self._of_jobs.values())) if len(jobs) == 1 else self._start_of_all(batch_id, caused_by)
         self._job_id = public_id(Prefix.JOB, next(iter(jobs))) if len(jobs) == 1 else None
 
     def tell_launch(self) -> None:
@@ -150,12 +160,14 @@ class BatchTrace:
             began=self._began,
         )
 
-    def _start_of_all(self, batch_id: UUID) -> Span:
+    def _start_of_all(self, batch_id: UUID, caused_by: str | None) -> Span:
+        request = tracing.parse(caused_by)
         return tracing.start(
             attributes.RUN_SPAN,
             self._common | {attributes.QUEUE_NAME: self._queue},
+            parent=tracing.within(request),
             links=[span.get_span_context() for span in self._of_jobs.values()],
-            ids=(tracing.trace_id_of(batch_id), tracing.span_id_of(batch_id)),
+            ids=(request.trace_id if request else tracing.trace_id_of(batch_id), tracing.span_id_of(batch_id)),
             began=self._began,
         )
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from dagster import DagsterInstance, RunsFilter
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 from dagster._serdes import serialize_value
+from opentelemetry.util.types import AttributeValue
 from psycopg import Connection, DatabaseError
 from psycopg.rows import TupleRow
 
@@ -23,7 +26,7 @@ from resources.postgres import deletions, removals
 from resources.postgres.database import Database
 from resources.postgres.deletions import OpenReceipt, Slice
 from resources.settings import Settings
-from resources.telemetry import metrics
+from resources.telemetry import attributes, metrics, tracing
 
 LIMITS = "-c statement_timeout=60s -c lock_timeout=2s"
 PARTITIONS = "corpora"
@@ -54,6 +57,7 @@ class Sweeper:
 
         False when there is nothing to go on with now.
         """
+        began = datetime.now(UTC)
         with self._database.transaction() as connection:
             receipt = deletions.take(connection)
             if receipt is None:
@@ -63,6 +67,7 @@ class Sweeper:
         for layer, count in done.removed.items():
             metrics.deleted.labels(layer).inc(count)
         _tell(receipt, done, sums)
+        _trace(receipt, done, began)
         return True
 
     def _take_slice(self, connection: Connection[TupleRow], receipt: OpenReceipt) -> Slice:
@@ -109,6 +114,34 @@ class Sweeper:
 def names(backfill: PartitionBackfill, key: str) -> bool:
     """Return whether a backfill may ask for runs of a partition: it lists its keys, also when it is of all."""
     return key in serialize_value(backfill)
+
+
+def _trace(receipt: OpenReceipt, done: Slice, began: datetime) -> None:
+    """Tell the trace of the request, or of the crawl's, of a slice that did something; with the last, of the whole.
+
+    The id of the span of the whole follows from the receipt: slices are below it before it has ended.
+    """
+    request = tracing.parse(receipt.traceparent)
+    if request is None:
+        return
+    span_id = tracing.span_id_of(receipt.receipt_id)
+    known: Mapping[str, AttributeValue] = {
+        attributes.CORPUS_NAME: receipt.corpus_name,
+        attributes.OPERATION: attributes.WRITE,
+        attributes.REQUEST_MODE: attributes.ASYNC,
+    }
+    has_failed = done.waits_for == FAILURE != receipt.waits_for
+    if done.removed or has_failed:
+        whole = tracing.remote(request.trace_id, span_id, request.trace_flags)
+        span = tracing.start(attributes.DELETE_SLICE_SPAN, known, parent=tracing.within(whole), began=began)
+        if has_failed:
+            tracing.fail(span, "slice_failed")
+        span.end()
+    if done.is_empty:
+        ids = (request.trace_id, span_id)
+        tracing.start(
+            attributes.DELETE_SPAN, known, parent=tracing.within(request), ids=ids, began=receipt.requested_at
+        ).end()
 
 
 def _tell(receipt: OpenReceipt, done: Slice, sums: Counter[str]) -> None:

@@ -46,10 +46,11 @@ class Lease:
         heartbeat: Database,
         settings: PipelineSettings,
         traced: Sequence[TracedItem] = (),
+        caused_by: str | None = None,
     ) -> None:
         self.batch = batch
         queue = tags.INGEST_QUEUE if batch.kind is BatchKind.INGEST else tags.BACKFILL_QUEUE
-        self.trace = BatchTrace(batch.batch_id, traced, corpus=batch.corpus_name, queue=queue)
+        self.trace = BatchTrace(batch.batch_id, traced, corpus=batch.corpus_name, queue=queue, caused_by=caused_by)
         self.trace.tell_launch()
         self.run_id = run_id
         self._database = database

@@ -31,7 +31,7 @@ from resources.orchestration.runtime import Runtime, runtime
 from resources.orchestration.server_watch import ServerWatch
 from resources.postgres import batches, locks, state, traced
 from resources.postgres.batches import ExpiredBatch
-from resources.postgres.traced import TracedItem
+from resources.postgres.traced import TracedBuild, TracedItem
 from resources.telemetry import exporter, metrics, process, tracing
 from resources.types import BatchState
 
@@ -144,9 +144,10 @@ class Lifeline:
             if batch is None:
                 return None
             items = traced.items(connection, batch_ids=[batch.batch_id])
+            build = traced.build(connection, batch_id=batch.batch_id)
             ended = give_up(connection, batch.batch_id, BatchState.LOST, self._settings)
         observe(ended)
-        _tell_lost(batch, items)
+        _tell_lost(batch, items, build)
         return batch
 
     def sweep(self) -> None:
@@ -187,11 +188,16 @@ class Lifeline:
         logger.warning("run %s is closed", run.run_id)
 
 
-def _tell_lost(batch: ExpiredBatch, items: Sequence[TracedItem]) -> None:
-    """End the spans that the batch's run left open, in the traces of the jobs it still worked for."""
+def _tell_lost(batch: ExpiredBatch, items: Sequence[TracedItem], build: TracedBuild | None) -> None:
+    """End the spans that the batch's run left open, in the traces of the requests it still worked for."""
     if items:
         trace = BatchTrace(batch.batch_id, items, corpus=items[0].corpus_name, queue=tags.INGEST_QUEUE)
-        trace.end_lost("worker_lost" if batch.run_id else "not_begun")
+    elif build:
+        caused_by = build.traceparent
+        trace = BatchTrace(batch.batch_id, (), corpus=build.corpus_name, queue=tags.BACKFILL_QUEUE, caused_by=caused_by)
+    else:
+        return
+    trace.end_lost("worker_lost" if batch.run_id else "not_begun")
 
 
 def main() -> int:

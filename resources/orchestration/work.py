@@ -168,7 +168,7 @@ class RunWork:
         self._wait_for_ingest()
         with self._parts.database.transaction() as connection:
             build = index_builds.read(connection, index_version_id=index_version_id)
-        self._leases[f"index {index_version_id}"] = self._open_backfill(build)
+        self._leases[f"index {index_version_id}"] = self._open_backfill(build, caused_by=build.traceparent)
         return build
 
     def _wait_for_ingest(self) -> None:
@@ -181,7 +181,7 @@ class RunWork:
             progress.mark()
             time.sleep(DRAIN_LOOK_SECONDS)
 
-    def _open_backfill(self, index: IndexVersion) -> Lease:
+    def _open_backfill(self, index: IndexVersion, *, caused_by: str | None = None) -> Lease:
         settings = self._parts.settings.pipeline
         with self._parts.database.transaction() as connection:
             index_builds.ensure_relation(connection, index=index)
@@ -192,7 +192,7 @@ class RunWork:
                 index=index,
                 lease_seconds=settings.lease_seconds,
             )
-        return self._lease(batch_id)
+        return self._lease(batch_id, caused_by=caused_by)
 
     def _index(self, model: str | None) -> IndexVersion:
         """Return the index version that `model` fills; a new model gets a `building` one beside the serving one."""
@@ -216,7 +216,7 @@ class RunWork:
                 connection, corpus_id=corpus.id, model=model, like=serving, exact_numbers=numbers
             )
 
-    def _lease(self, batch_id: UUID) -> Lease:
+    def _lease(self, batch_id: UUID, *, caused_by: str | None = None) -> Lease:
         with self._parts.database.transaction() as connection:
             batch = batches.facts(connection, batch_id=batch_id)
             items_traced = traced.items(connection, batch_ids=[batch_id])
@@ -227,6 +227,7 @@ class RunWork:
             heartbeat=self._parts.new_database(),
             settings=self._parts.settings.pipeline,
             traced=items_traced,
+            caused_by=caused_by,
         )
 
     @cached_property

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from psycopg import Connection, errors
@@ -38,7 +39,10 @@ class OpenReceipt:
     corpus_id: UUID
     removed: Mapping[str, int]
     waits_for: str | None
+    requested_at: datetime
+    traceparent: str | None
     partition_key: str
+    corpus_name: str
 
     @property
     def is_of_corpus(self) -> bool:

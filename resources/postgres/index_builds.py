@@ -30,6 +30,7 @@ class DueBuild:
     index_version_id: UUID
     partition_key: str
     model: str
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,7 @@ class IndexBuild(IndexVersion):
     activate: str
     is_wanted: bool
     is_forced: bool
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,7 @@ class VersionSummary:
     chunks_reused: int
     created_at: datetime
     state_changed_at: datetime
+    traceparent: str | None
     filling_seconds: float | None
 
 
@@ -96,7 +97,12 @@ async def count_long_chunks(
 
 
 async def request_version(
-    connection: AsyncConnection[TupleRow], *, corpus_id: UUID, version: NewVersion, index_version_id: UUID
+    connection: AsyncConnection[TupleRow],
+    *,
+    corpus_id: UUID,
+    version: NewVersion,
+    index_version_id: UUID,
+    traceparent: str,
 ) -> bool:
     """Ask for a version in an owner's transaction. False: its model is not in the database, or there is no corpus."""
     cursor = await connection.execute(
@@ -110,13 +116,14 @@ async def request_version(
             "fill_from": version.fill_from,
             "activate": version.activate,
             "numbers": version.exact_numbers,
+            "traceparent": traceparent,
         },
     )
     return await _is_done(connection, cursor)
 
 
 async def activate(
-    connection: AsyncConnection[TupleRow], *, corpus_id: UUID, index_version_id: UUID, force: bool
+    connection: AsyncConnection[TupleRow], *, corpus_id: UUID, index_version_id: UUID, force: bool, traceparent: str
 ) -> bool:
     """Ask in an owner's transaction that a version serves.
 
@@ -124,6 +131,7 @@ async def activate(
     forced.
     """
     parameters = {"corpus_id": corpus_id, "index_version_id": index_version_id, "force": force}
+    parameters |= {"traceparent": traceparent}
     return await _is_done(connection, await connection.execute(query("activate_version"), parameters))
 
 

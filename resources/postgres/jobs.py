@@ -45,6 +45,7 @@ class JobSummary:
     chunks: int = 0
     embedding_tokens: int = 0
     cached_tokens: int = 0
+    traceparent: str | None = None
     crawl: dict[str, Any] | None = None
     pages_found: int = 0
     pages_left_out: int = 0

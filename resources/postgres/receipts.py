@@ -30,6 +30,7 @@ class Receipt:
     waits_for: str | None
     requested_at: datetime
     finished_at: datetime | None
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,25 +52,26 @@ class DocumentFilter:
 
 
 async def delete_corpus(
-    connection: AsyncConnection[TupleRow], *, corpus_id: UUID, version: int | None, address: str
+    connection: AsyncConnection[TupleRow], *, corpus_id: UUID, version: int | None, address: str, traceparent: str
 ) -> Receipt | None:
     """Delete a corpus in an owner's transaction; None when somebody deleted it, or changed it since `version`.
 
     The lock drains who writes in the corpus just now; its name is free with the commit.
     """
     await connection.execute(query("lock_corpus"), {"corpus_id": corpus_id})
-    return await _receipt(connection, "delete_corpus", {"corpus_id": corpus_id, "version": version, "address": address})
+    parameters = {"corpus_id": corpus_id, "version": version, "address": address, "traceparent": traceparent}
+    return await _receipt(connection, "delete_corpus", parameters)
 
 
 async def delete_documents(
-    connection: AsyncConnection[TupleRow], *, corpus_id: UUID, address: str, where: DocumentFilter
+    connection: AsyncConnection[TupleRow], *, corpus_id: UUID, address: str, where: DocumentFilter, traceparent: str
 ) -> Receipt | None:
     """Delete documents in a writer's transaction. None: `where` names one document, and there is none such;
     or the corpus was deleted just now.
     """
     await connection.execute(query("lock_corpus"), {"corpus_id": corpus_id})
     kind = "documents" if where.document_id is None else "document"
-    parameters = {"corpus_id": corpus_id, "address": address, "kind": kind}
+    parameters = {"corpus_id": corpus_id, "address": address, "kind": kind, "traceparent": traceparent}
     return await _receipt(connection, "delete_documents", parameters | where.parameters())
 
 

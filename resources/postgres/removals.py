@@ -21,6 +21,7 @@ class _RemovedPage:
     document_id: UUID
     corpus_id: UUID
     caller_id: str
+    traceparent: str | None
     address: str
     is_gone: bool
 
@@ -34,6 +35,7 @@ def delete_next(connection: Connection[TupleRow]) -> bool:
     if page.is_gone:
         connection.execute(query("set_caller"), [page.caller_id, ""])
         which = {"corpus_id": page.corpus_id, "address": page.address, "kind": "document"}
+        which |= {"traceparent": page.traceparent}
         connection.execute(query("delete_documents"), which | DocumentFilter(document_id=page.document_id).parameters())
     connection.execute(query("forget_removed_page"), {"item_id": page.item_id})
     return True

@@ -29,6 +29,20 @@ class TracedItem:
     started_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedBuild:
+    """The request that asked for an index version, and the corpus's name."""
+
+    traceparent: str
+    corpus_name: str
+
+
+def build(connection: Connection[TupleRow], *, batch_id: UUID) -> TracedBuild | None:
+    """Return for which request a batch fills an index version; None for any other batch."""
+    with connection.cursor(row_factory=class_row(TracedBuild)) as cursor:
+        return cursor.execute(query("traced_build"), {"batch_id": batch_id}).fetchone()
+
+
 def items(connection: Connection[TupleRow], *, batch_ids: Sequence[UUID]) -> list[TracedItem]:
     """Return the items that these batches have under lease: those of a backfill are nobody's, and not among them."""
     with connection.cursor(row_factory=class_row(TracedItem)) as cursor:

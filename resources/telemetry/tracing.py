@@ -181,6 +181,12 @@ def span_id_of(*names: UUID) -> int:
     return int.from_bytes(digest, "big") or 1
 
 
+def trace_id(given: str | None) -> str | None:
+    """Return the trace of a stored `traceparent` as people write it."""
+    found = parse(given)
+    return f"{found.trace_id:032x}" if found else None
+
+
 def trace_id_of(name: UUID) -> int:
     """Return the trace id that stands for a row. A digest: a sampler takes the low bits of an id for random ones."""
     return int.from_bytes(hashlib.blake2b(name.bytes, digest_size=16).digest(), "big") or 1

@@ -26,6 +26,7 @@ from resources.orchestration.batch_trace import EMBED, SCRAPE, fail_page
 from resources.orchestration.lifeline import Lifeline
 from resources.orchestration.runtime import Runtime
 from resources.orchestration.work import RunWork
+from resources.postgres import index_builds
 from resources.postgres.claims import ClaimedBatch
 from resources.postgres.database import Database as PipelineDatabase
 from resources.settings import Settings, TelemetrySettings
@@ -37,6 +38,7 @@ from sensors import submitted_jobs
 from tests.api import ALICE, Api, index_document, running_api
 from tests.builders import MadeJob, make_job, make_worker
 from tests.database import Database
+from tests.deletion import sweep, sweeper_of
 from tests.rows import claim_all
 from tests.stack import poll
 from tests.traces import Recorded, assert_approved, recording
@@ -112,6 +114,9 @@ async def test_one_trace_from_the_gateway_to_the_pages(
     urls = [f"https://example.com/{name}" for name in ("a", "b?token=hush")]
     answer = await api.post("/v1/jobs", {"corpus": "docs", "urls": urls}, headers=GATEWAY)
     job_id = answer.json()["id"]
+    listed = (await api.get("/v1/jobs")).json()["content"]
+    told = [answer.json(), (await api.get(f"/v1/jobs/{job_id}")).json(), *listed]
+    assert [job["trace_id"] for job in told] == [TRACE] * 3
     claimed = claim_one(pipeline)
     work = RunWork(run_of(claimed), parts)
     lease = work.ingest(refresh_all=False)
@@ -201,6 +206,77 @@ def test_the_run_that_was_killed_is_told_by_lifeline_and_its_pages_have_their_pa
     assert [span.parent_id for span in recorded.named("scrape")] == [first.span_id]
     assert {span.trace_id for span in recorded.spans} == {trace_of(job)}
     assert len(recorded.named("claim")) == 2
+
+
+async def test_what_a_deletion_removes_is_in_the_trace_of_its_request(
+    recorded: Recorded, api: Api, owner: Owner, database: Database, tmp_path: Path
+) -> None:
+    with psycopg.connect(database.pipeline_url) as rows:
+        index_document(rows, corpus="docs", owner=ALICE, url="https://example.com/a", texts=["a zebra"])
+    answer = await api.send("DELETE", "/v1/corpora/docs", headers=GATEWAY)
+    receipt = answer.json()
+    assert receipt["trace_id"] == TRACE
+    with (
+        DagsterInstance.local_temp(str(tmp_path)) as instance,
+        closing(sweeper_of(database, instance)) as sweeper,
+    ):
+        sweep(sweeper, owner)
+    path = answer.headers["location"]
+    assert (await api.get(path)).json()["status"] == "done"
+
+    [request] = recorded.named("DELETE /v1/corpora/{name}")
+    [whole] = recorded.named("delete")
+    slices = recorded.named("delete slice")
+    assert slices
+    assert {span.trace_id for span in (request, whole, *slices)} == {TRACE}
+    assert whole.parent_id == request.span_id
+    assert {span.parent_id for span in slices} == {whole.span_id}
+    assert whole.attributes["corpus.name"] == "docs"
+    assert_approved(recorded.spans)
+
+
+async def test_runs_of_an_index_version_are_in_the_trace_of_the_request_that_started_them(
+    recorded: Recorded, api: Api, owner: Owner, parts: Runtime, pipeline: PipelineDatabase, database: Database,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    with psycopg.connect(database.pipeline_url) as rows:
+        index_document(rows, corpus="docs", owner=ALICE, url="https://example.com/a", texts=["a zebra"])
+    made = await api.post("/v1/corpora/docs/index-versions", {"from": "text"}, headers=GATEWAY)
+    assert (made.status_code, made.json()["trace_id"]) == (202, TRACE), made.text
+    with pipeline.transaction() as connection:
+        [due] = index_builds.due(connection)
+    run_tags = {tags.INDEX_VERSION: str(due.index_version_id), tags.PARTITION: due.partition_key}
+
+    def work() -> RunWork:
+        found = RunWork(dg.DagsterRun(job_name="reindex", run_id=str(uuid4()), tags=run_tags), parts)
+        found.of_model(None)
+        return found
+
+    killed = work()
+    owner.execute("UPDATE cixml.batches SET lease_until = now() - interval '1 second'")
+    with DagsterInstance.local_temp(str(tmp_path)) as instance, closing(Lifeline(parts, instance)) as rescue:
+        rescue.reap()
+    killed.close()
+    work().close()
+    owner.execute("UPDATE cixml.index_versions SET state = 'ready' WHERE state = 'building'")
+    path = f"/v1/corpora/docs/index-versions/{made.json()['id']}"
+    asked = await api.post(
+        f"{path}/activate", {}, headers={"traceparent": GATEWAY["traceparent"].replace("4bf9", "5cf9")}
+    )
+    assert asked.json()["trace_id"] == TRACE.replace("4bf9", "5cf9")
+    work().close()
+
+    create, activate = recorded.named(
+        "POST /v1/corpora/{name}/index-versions", "POST /v1/corpora/{name}/index-versions/{version_id}/activate"
+    )
+    runs = recorded.named("run")
+    assert [(run.trace_id, run.parent_id, run.error) for run in runs] == [
+        (TRACE, create.span_id, "worker_lost"),
+        (TRACE, create.span_id, None),
+        (asked.json()["trace_id"], activate.span_id, None),
+    ]
+    assert {run.attributes["queue.name"] for run in runs} == {"backfill"}
+    assert_approved(recorded.spans)
 
 
 def test_lines_of_a_run_say_its_trace_and_its_job(

@@ -5,11 +5,11 @@ WITH corpus AS MATERIALIZED (
     WHERE id = %(corpus_id)s AND deleted_at IS NULL AND (%(version)s::bigint IS NULL OR version = %(version)s)
     FOR UPDATE
 ), receipt AS (
-    INSERT INTO cixml.receipts (caller_id, corpus_id, corpus, kind)
-    SELECT cixml.caller(), id, %(address)s, 'corpus' FROM corpus
+    INSERT INTO cixml.receipts (caller_id, corpus_id, corpus, kind, traceparent)
+    SELECT cixml.caller(), id, %(address)s, 'corpus', %(traceparent)s FROM corpus
     RETURNING *
 ), buried AS (
     UPDATE cixml.corpora c SET deleted_at = clock_timestamp(), updated_at = now(), version = c.version + 1
     FROM corpus WHERE c.id = corpus.id
 )
-SELECT id, kind, corpus, status, removed, waits_for, requested_at, finished_at FROM receipt
+SELECT id, kind, corpus, status, removed, waits_for, requested_at, finished_at, traceparent FROM receipt

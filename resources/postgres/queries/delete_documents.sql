@@ -12,8 +12,8 @@ WITH chosen AS MATERIALIZED (
       AND (%(fetched_before)s::timestamptz IS NULL OR v.fetched_at < %(fetched_before)s)
       AND (%(metadata)s::jsonb IS NULL OR d.metadata @> %(metadata)s)
 ), receipt AS (
-    INSERT INTO cixml.receipts (caller_id, corpus_id, corpus, kind)
-    SELECT cixml.caller(), %(corpus_id)s, %(address)s, %(kind)s
+    INSERT INTO cixml.receipts (caller_id, corpus_id, corpus, kind, traceparent)
+    SELECT cixml.caller(), %(corpus_id)s, %(address)s, %(kind)s, %(traceparent)s
     WHERE (%(document_id)s::uuid IS NULL OR EXISTS (SELECT FROM chosen)) AND cixml.hold_corpus(%(corpus_id)s)
     RETURNING *
 ), buried AS (
@@ -36,4 +36,4 @@ WITH chosen AS MATERIALIZED (
         digest = l.digest - x.digest, changed_at = now()
     FROM delta x WHERE l.corpus_id = %(corpus_id)s AND l.chunking_fp = x.chunking_fp
 )
-SELECT id, kind, corpus, status, removed, waits_for, requested_at, finished_at FROM receipt
+SELECT id, kind, corpus, status, removed, waits_for, requested_at, finished_at, traceparent FROM receipt

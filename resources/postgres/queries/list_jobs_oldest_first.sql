@@ -3,7 +3,7 @@ SELECT j.id, j.caller_id, j.parent_job_id,
        coalesce(CASE WHEN c.owner = j.caller_id THEN c.name ELSE c.owner || ':' || c.name END,
                 cixml.corpus_of_own_job(j.id)) AS corpus,
        j.status, j.version, j.failed_stage, j.error, j.created_at, j.started_at,
-       j.finished_at, j.crawl, j.pages_found, j.pages_left_out, n.*
+       j.finished_at, j.traceparent, j.crawl, j.pages_found, j.pages_left_out, n.*
 FROM (
     SELECT * FROM cixml.jobs j
     WHERE (%(statuses)s::text[] IS NULL OR j.status = ANY (%(statuses)s))
