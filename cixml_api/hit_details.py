@@ -24,11 +24,13 @@ class HitDetails:
 
 
 async def details(pool: Pool, *, caller_id: str, outcome: Outcome, question: Question) -> dict[UUID, HitDetails]:
-    """Return what is told of each hit, by chunk id."""
+    """Return what is told of each hit, by chunk id; nothing where no more is asked for than the hits."""
     hits = [scored.hit for scored in outcome.hits]
-    words, stopped = asked(question.query), set[str]()
-    around: dict[UUID, list[Neighbour]] = {}
     has_highlights = "highlights" in question.include
+    if not (has_highlights or question.neighbours or question.explain):
+        return {}
+    words, stopped = asked(question.query) if has_highlights else [], set[str]()
+    around: dict[UUID, list[Neighbour]] = {}
     if hits and (has_highlights or question.neighbours):
         async with connected(pool) as connection:
             if has_highlights:

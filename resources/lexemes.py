@@ -82,27 +82,38 @@ def stemmed_language(language: str | None) -> str:
 
 def words(text: str, language: str) -> Iterator[Word]:
     """Yield every word of the text in order, stemmed as `language` (one of LANGUAGES, or UNSTEMMED) wants it."""
+    for letters, start, end, is_stemmed in _pieces(text):
+        yield Word(_lexeme(letters, language) if is_stemmed else letters, start, end)
+
+
+def asked(question: str) -> list[AskedWord]:
+    """Return the words of a question as every language stems them: which ones a corpus has is known where it lies."""
+    pieces = [
+        (letters, question[start:end].casefold(), is_stemmed)
+        for letters, start, end, is_stemmed in islice(_pieces(question), MOST_ASKED)
+    ]
+    found: list[AskedWord] = []
+    for language in (*LANGUAGES, UNSTEMMED):
+        dictionary = DICTIONARIES.get(language)
+        given_first: dict[str, str] = {}
+        for letters, given, is_stemmed in pieces:
+            given_first.setdefault(_lexeme(letters, language) if is_stemmed else letters, given)
+        found += [AskedWord(given, lexeme, language, dictionary) for lexeme, given in given_first.items()]
+    return found
+
+
+def _pieces(text: str) -> Iterator[tuple[str, int, int, bool]]:
+    """Yield what a text is cut into whatever its language, where it stands, and whether it is a word: pairs stay."""
     for run in _RUN.finditer(text):
         start, end = run.span()
         if run["paired"] is None:
-            yield Word(_lexeme(run[0], language), start, end)
+            yield run[0], start, end, True
             continue
         letters = unicodedata.normalize("NFKC", run[0])
         is_aligned = len(letters) == end - start
         for at in range(max(1, len(letters) - 1)):
             pair = letters[at : at + 2]
-            yield Word(pair, start + at, start + at + len(pair)) if is_aligned else Word(pair, start, end)
-
-
-def asked(question: str) -> list[AskedWord]:
-    """Return the words of a question as every language stems them: which ones a corpus has is known where it lies."""
-    found: dict[tuple[str, str], AskedWord] = {}
-    for language in (*LANGUAGES, UNSTEMMED):
-        dictionary = DICTIONARIES.get(language)
-        for word in islice(words(question, language), MOST_ASKED):
-            given = question[word.start : word.end].casefold()
-            found.setdefault((word.lexeme, language), AskedWord(given, word.lexeme, language, dictionary))
-    return list(found.values())
+            yield (pair, start + at, start + at + len(pair), False) if is_aligned else (pair, start, end, False)
 
 
 def counts(text: str, language: str) -> Counter[str]:

@@ -24,6 +24,8 @@ from cixml_api.anchors import text_fragment
             "https://e.com/a#:~:text=a%20b%20c%20d%20e%20f,k%20l%20m%20n%20o%20p",
         ),
         ("https://e.com/a", " \n ", "https://e.com/a"),
+        ("https://e.com/a", "\n> one two\n|\n", "https://e.com/a#:~:text=one%20two"),
+        ("https://e.com/a", "same\nelse\nsame", "https://e.com/a#:~:text=same,same"),
     ],
 )
 def test_a_text_is_named_by_its_edges(url: str, text: str, expected: str) -> None:
