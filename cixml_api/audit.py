@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ class AuditLog:
         self._waiting: deque[AuditRecord] = deque()
         self._writing = asyncio.Lock()
         self._last_id = 0
+        self._written_at = time.monotonic()
         self._writer = EverySecond("audit record", self.flush)
 
     def add(self, access: Access, state: Mapping[str, Any], *, status: int) -> None:
@@ -63,6 +65,11 @@ class AuditLog:
         self._last_id = max(new_uuid().int, self._last_id + 1)
         return UUID(int=self._last_id)
 
+    @property
+    def unwritten_seconds(self) -> float:
+        """Return how long nothing was written though records wait; 0 when none does."""
+        return time.monotonic() - self._written_at if self._waiting else 0.0
+
     def start(self) -> None:
         """Begin to write, on the running loop."""
         self._writer.start()
@@ -86,3 +93,5 @@ class AuditLog:
                 except BaseException:
                     self._waiting.extendleft(reversed(records))
                     raise
+                self._written_at = time.monotonic()
+            self._written_at = time.monotonic()

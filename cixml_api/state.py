@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 
+from cixml_api.audit import AuditLog
 from cixml_api.dependencies import Breaker, Services
 from resources.cache.redis import Memory
 from resources.errors import CacheUnavailableError, DatabaseUnavailableError
@@ -92,6 +93,7 @@ def state_of(services: Services) -> StateReader:
     parts = [
         Part("postgres", lambda: _postgres(services.pool)),
         Part("breakers", lambda: _breakers(services.breakers)),
+        Part("audit", lambda: _audit(services.audit)),
     ]
     if (redis_memory := services.redis_memory) is not None:
         parts.append(Part("redis", lambda: _redis(redis_memory)))
@@ -117,6 +119,10 @@ async def _redis(ask: Callable[[], Awaitable[Memory]]) -> Numbers:
 
 async def _breakers(breakers: tuple[Breaker, ...]) -> Numbers:
     return {names.BREAKER_STATE: {each.model_id: BREAKER_VALUES[(await each.state()).state] for each in breakers}}
+
+
+async def _audit(audit: AuditLog) -> Numbers:
+    return {names.AUDIT_UNWRITTEN: {"": audit.unwritten_seconds}}
 
 
 def _by_metric(rows: list[StateNumber]) -> Mapping[str, Mapping[str, float]]:

@@ -139,7 +139,7 @@ def _alerts() -> dict[str, Any]:
     }
 
 
-SEARCH_ROUTES = '{route=~"corpus_search|corpora_search"}'
+SEARCH_ROUTES = '{route=~"corpus_search|corpus_search_link|corpora_search"}'
 WARNINGS = '{service_name=~"cixml.*"} | detected_level=~"warn|error|critical"'
 
 OVERVIEW = Dashboard(
@@ -170,7 +170,7 @@ OVERVIEW = Dashboard(
                     (share('cixml_requests_total{status=~"5.."}', "cixml_requests_total"), "all"),
                     (
                         share(
-                            'cixml_requests_total{route=~"corpus_search|corpora_search",status=~"5.."}',
+                            'cixml_requests_total{route=~"corpus_search|corpus_search_link|corpora_search",status=~"5.."}',
                             f"cixml_requests_total{SEARCH_ROUTES}",
                         ),
                         "searches",

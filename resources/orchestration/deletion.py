@@ -32,7 +32,7 @@ LIMITS = "-c statement_timeout=60s -c lock_timeout=2s"
 PARTITIONS = "corpora"
 """The name of the partitions definition: a key of it is a corpus."""
 OPEN_BACKFILL = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
-DISPATCH, RUN, BACKFILL, FAILURE = "dispatch", "run", "backfill", "failure"
+DISPATCH, RUN, BACKFILL, FAILURE, ORPHANS = "dispatch", "run", "backfill", "failure", "orphans"
 logger = logging.getLogger("cixml.deletion")
 
 
@@ -66,6 +66,9 @@ class Sweeper:
             sums = deletions.keep(connection, receipt, done)
         for layer, count in done.removed.items():
             metrics.deleted.labels(layer).inc(count)
+        if done.waits_for != receipt.waits_for:
+            for layer, count in done.left.items():
+                metrics.orphans.labels(layer).inc(count)
         _tell(receipt, done, sums)
         _trace(receipt, done, began)
         return True
@@ -75,7 +78,11 @@ class Sweeper:
         try:
             with connection.transaction():
                 done = deletions.remove_slice(connection, receipt)
-                return self._drop_partition(connection, receipt) if done.is_empty and receipt.is_of_corpus else done
+                if done.is_empty and receipt.is_of_corpus:
+                    done = self._drop_partition(connection, receipt)
+                if done.is_empty and receipt.is_of_corpus and (left := deletions.left_of(connection, receipt)):
+                    done = Slice(waits_for=ORPHANS, left=left)
+                return done
         except DatabaseError:
             if connection.closed:
                 raise
@@ -149,5 +156,8 @@ def _tell(receipt: OpenReceipt, done: Slice, sums: Counter[str]) -> None:
     if done.is_empty:
         found = ", ".join(f"{count} {layer}" for layer, count in sums.items()) or "nothing was there"
         logger.info("%s (%s of %s) is done: %s", name, receipt.kind, receipt.partition_key, found)
+    elif done.left and done.waits_for != receipt.waits_for:
+        left = ", ".join(f"{count} {layer}" for layer, count in done.left.items())
+        logger.error("%s (%s of %s) is not done, nobody removes: %s", name, receipt.kind, receipt.partition_key, left)
     elif done.waits_for and done.waits_for != receipt.waits_for:
         logger.info("%s (%s of %s) waits for: %s", name, receipt.kind, receipt.partition_key, done.waits_for)

@@ -59,10 +59,14 @@ class OpenReceipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """What one slice removed, by layer. `waits_for`: why there is more that it could not take now."""
+    """What one slice removed, by layer. `waits_for`: why there is more that it could not take now.
+
+    `left` is what no part of the removal found, though it is there.
+    """
 
     removed: Counter[str] = field(default_factory=Counter)
     waits_for: str | None = None
+    left: Counter[str] = field(default_factory=Counter)
 
     @property
     def is_empty(self) -> bool:
@@ -110,6 +114,19 @@ def remove_slice(connection: Connection[TupleRow], receipt: OpenReceipt) -> Slic
 def has_batch_since(connection: Connection[TupleRow], receipt: OpenReceipt, *, seconds: float) -> bool:
     """Return whether a batch of the corpus is so young that the sensor may still ask for its run."""
     return _exists(connection, "batches_since", receipt.parameters | {"seconds": seconds})
+
+
+def left_of(connection: Connection[TupleRow], receipt: OpenReceipt) -> Counter[str]:
+    """Return what there still is of a corpus of which every layer was found empty: nothing, or a defect of ours.
+
+    A receipt says that nothing is left: who removes is not who counts.
+    """
+    found = Counter[str](dict(connection.execute(query("left_of_corpus"), receipt.parameters).fetchall()))
+    for (relation,) in connection.execute(query("model_relations")).fetchall():
+        row = connection.execute(query_on("count_vectors_of_corpus", relation), receipt.parameters).fetchone()
+        assert row is not None
+        found["vectors"] += row[0]
+    return +found
 
 
 def _end_waiting_items(connection: Connection[TupleRow], receipt: OpenReceipt) -> Slice:

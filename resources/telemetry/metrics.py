@@ -63,6 +63,7 @@ stage_duration_seconds = Histogram(
 rescued = Counter(names.RESCUED, "Batches taken over from a worker that stopped beating")
 pruned = Counter(names.PRUNED, "Rows that retention removed", ["kind"])
 deleted = Counter(names.DELETED, "What deletions removed, by layer", ["layer"])
+orphans = Counter(names.ORPHANS, "What was left of deleted corpora after every layer was found empty", ["layer"])
 stalled = Counter(names.STALLED, "Runs ended because they made no progress though their lease was renewed")
 auth = Counter(names.AUTH, "Requests by how the caller was known", ["result"])
 rate_limited = Counter(names.RATE_LIMITED, "Requests refused by a limit", ["policy"])

@@ -47,6 +47,7 @@ GAUGES: Mapping[str, Gauge] = {
         Gauge(names.POSTGRES_CONNECTIONS_LIMIT, "max_connections"),
         Gauge(names.POSTGRES_OLDEST_TRANSACTION, "Age of the oldest open transaction"),
         Gauge(names.POSTGRES_DATABASE_SIZE, "Size of a database on disk", "database"),
+        Gauge(names.AUDIT_UNWRITTEN, "Since the last audit records were written, while others wait in this process"),
         Gauge(names.REDIS_MEMORY, "Memory that Redis uses"),
         Gauge(names.REDIS_MEMORY_LIMIT, "maxmemory; 0 is no limit"),
         Gauge(names.DAGSTER_RUNS, "Runs that are not over", "status"),

@@ -22,6 +22,7 @@ from resources.postgres.database import Database as PipelineDatabase
 from resources.postgres.queries import query
 from resources.postgres.receipts import DocumentFilter
 from resources.settings import PipelineSettings
+from resources.telemetry import metrics
 from resources.types import BatchState
 from tests.builders import make_corpus, make_job, make_page, make_worker
 from tests.database import Database
@@ -145,6 +146,32 @@ def own_relation(owner: Owner, corpus_id: UUID) -> str:
         f"INSERT INTO cixml.{relation} SELECT * FROM cixml.{source} WHERE corpus_id = %s LIMIT 1".encode(), [corpus_id]
     )
     return relation
+
+
+def test_a_receipt_is_not_done_while_a_count_finds_what_no_step_removed(
+    owner: Owner, pipeline: PipelineDatabase, delete: Deleting, sweeper: Sweeper
+) -> None:
+    corpus_id = make_corpus(owner)
+    make_job(owner, A)
+    index(pipeline, b"body", "a chunk")
+    owner.execute("INSERT INTO cixml.labels VALUES (%s, 0, 'q', '{x}')", [corpus_id])
+    owner.execute(
+        "CREATE FUNCTION cixml.keep_row() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; "
+        "CREATE TRIGGER kept BEFORE DELETE ON cixml.labels FOR EACH ROW EXECUTE FUNCTION cixml.keep_row()"
+    )
+    counted = metrics.orphans.labels("labels")._value
+    before = counted.get()
+    receipt = delete.corpus("c_a", corpus_id)
+    for _ in range(3):
+        sweep(sweeper, owner)
+        wake(owner)
+    status, waits_for, removed = status_of(owner, receipt)
+    assert (status, waits_for, removed["chunks"]) == ("running", "orphans", 1)
+    assert counted.get() == before + 1, "once, however often it is looked for"
+    owner.execute("DROP TRIGGER kept ON cixml.labels")
+    sweep(sweeper, owner)
+    assert status_of(owner, receipt)[:2] == ("done", None)
+    assert left_of(owner, corpus_id) == {}
 
 
 def test_the_name_is_free_at_once_and_the_new_corpus_keeps_what_it_gets(

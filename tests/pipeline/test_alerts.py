@@ -19,7 +19,9 @@ import httpx
 import psycopg
 import pytest
 import redis
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
+from resources.telemetry import metrics
 from tests.fakes.embedding_server import EmbeddingServer
 from tests.fakes.web_server import Page, WebServer
 from tests.json_client import JsonClient
@@ -278,7 +280,40 @@ def no_api(play: Play) -> None:
     poll(play.seen("cixml_up > 0"), "the API to come back")
 
 
-ACTS = (healthy, refusing_site, slow_embedding, no_embedding, bad_keys, hung_worker, hung_keepers, no_api)
+def unwritten_audit(play: Play) -> None:
+    age = "cixml_audit_unwritten_seconds"
+    with play.fault("CixmlAuditUnwritten"), psycopg.connect(play.stack.values["DATABASE_URL"]) as holder:
+        holder.execute("LOCK TABLE cixml.audit IN SHARE MODE")
+        assert play.send([("GET", "/v1/quota", None)]) == [200]
+        poll(play.seen(f"{age} > 1"), "a record that waits")
+        play.watch(3, **{age: 1000.0})
+    poll(play.seen(f"max({age}) < 1"), "the record to be written")
+
+
+def counted_elsewhere(play: Play) -> None:
+    """What the embedded stack has no part for, or no defect, another process counts: a file beside those of its own."""
+    path = f"{play.stack.values['PROMETHEUS_MULTIPROC_DIR']}/counter_{os.getpid()}.db"
+    with play.fault("CixmlMembershipDown", "CixmlOrphans"), contextlib.closing(MmapedDict(path)) as counted:  # type: ignore[no-untyped-call]
+        for number in range(3):
+            for counter, label in ((metrics.auth, "stale"), (metrics.orphans, "chunks")):
+                name, help_text = f"{counter._name}_total", counter._documentation
+                key = mmap_key(counter._name, name, list(counter._labelnames), [label], help_text)
+                counted.write_value(key, float(number), 0.0)  # type: ignore[no-untyped-call]
+            play.watch()
+
+
+ACTS = (
+    healthy,
+    refusing_site,
+    slow_embedding,
+    no_embedding,
+    bad_keys,
+    hung_worker,
+    hung_keepers,
+    unwritten_audit,
+    counted_elsewhere,
+    no_api,
+)
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -1,0 +1,1 @@
+SELECT count(*) FROM {relation} WHERE corpus_id = %(corpus_id)s
