@@ -102,8 +102,11 @@ def _store(stream: ChunkStream, group: Sequence[ChunkOutcome], *, is_first: bool
         if stream.fills:
             version_id = stream.index.index_version_id
             index_builds.advance_cut(connection, index_version_id=version_id, documents=len(done))
-        ended = stream.lease.end_items(connection, [_end(outcome) for outcome in failed])
         new_ids = [chunked.version.item_id for chunked in done if chunked.version.item_id is not None]
+        if failed:  # their end counts usage, whose lock is the last one that a transaction may wait for
+            failed_ids = [outcome.version.item_id for outcome in failed if outcome.version.item_id is not None]
+            stream.lease.lock_jobs(connection, [*failed_ids, *new_ids])
+        ended = stream.lease.end_items(connection, [_end(outcome) for outcome in failed])
         ended += crawls.end_repeated(connection, batch_id=batch_id, item_ids=new_ids)
         fail_points.reach(fail_points.CHUNKS_STORED)
     observe(ended)

@@ -8,17 +8,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
+import dagster as dg
 import psycopg
 import pytest
 
-from resources.errors import CixmlError
-from resources.postgres import batches, claims, corpus_lock, items, pages, promotions
+from resources.errors import ChunkingError, CixmlError
+from resources.orchestration.chunk_io_manager import ChunkIOManager
+from resources.orchestration.lease import Lease
+from resources.orchestration.streams import ChunkOutcome, ChunkStream
+from resources.postgres import batches, claims, corpus_lock, items, pages, promotions, usage
+from resources.postgres.chunks import ChunkedVersion
 from resources.postgres.database import Database as PipelineDatabase
 from resources.postgres.pages import HostPause
 from resources.postgres.queries import query
-from tests.builders import make_job, make_worker
+from tests.builders import make_job, make_page, make_worker
 from tests.database import Database
-from tests.rows import claim_all
+from tests.rows import begin, claim_all, extracted
 
 Owner = psycopg.Connection[Any]
 WAIT_SECONDS = 20.0
@@ -157,3 +162,41 @@ def test_claims_do_not_wait_for_a_build_that_waits_for_its_corpus(
         connection.execute("SET LOCAL lock_timeout = '2s'")
         claims.lock_claims(connection)
     building.join()
+
+
+def test_pages_that_fail_and_new_ones_of_another_job_are_stored_in_the_order_of_all_others(
+    owner: Owner, pipeline: PipelineDatabase, other: PipelineDatabase, database: Database
+) -> None:
+    """The failed page's usage is counted last: meanwhile another run ends items of the second job, and counts too."""
+    make_worker(owner)
+    failing, found = (make_job(owner, f"https://example.com/{name}") for name in "ab")
+    owner.execute("UPDATE cixml.job_items SET depth = 1 WHERE job_id = %s", [found.job_id])
+    [claimed] = claim_all(pipeline)
+    batch = begin(pipeline, claimed.batch_id)
+    with pipeline.transaction() as connection:
+        waiting = pages.fetch_items(connection, batch_id=batch.batch_id)
+        pages.store_pages(connection, [(item, make_page(item.url.encode(), url=item.url)) for item in waiting])
+        version = batch.serving
+        owed = pages.versions_to_chunk(connection, batch_id=batch.batch_id, chunking_fp=version.chunking_fp)
+    assert {each.item_id for each in owed} == {*failing.item_ids, *found.item_ids}
+    outcomes = [
+        ChunkOutcome(version=each, error=ChunkingError("no_text", "there is none"))
+        if each.item_id in failing.item_ids
+        else ChunkOutcome(version=each, chunked=ChunkedVersion(version=each, document=extracted("a text")))
+        for each in owed
+    ]
+    heartbeat = PipelineDatabase(database.pipeline_url)
+    lease = Lease(batch, "run-1", database=other, heartbeat=heartbeat, settings=database.settings().pipeline)
+
+    context = dg.build_output_context()
+    stream = ChunkStream(lease=lease, index=version, outcomes=outcomes)
+    with pipeline.transaction() as connection:
+        items.lock_jobs(connection, found.item_ids)
+        storing = Beside(lambda: ChunkIOManager().handle_output(context, stream))
+        wait_until_blocked(owner)
+        usage.count_texts(connection, corpus_id=batch.corpus_id, model_id=version.model_id, paid={"c_a": 3})
+    storing.join()
+    lease.close()
+    heartbeat.close()
+    failed = owner.execute("SELECT status FROM cixml.job_items WHERE job_id = %s", [failing.job_id]).fetchall()
+    assert failed == [("failed",)]
