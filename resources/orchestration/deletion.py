@@ -32,6 +32,8 @@ LIMITS = "-c statement_timeout=60s -c lock_timeout=2s"
 PARTITIONS = "corpora"
 """The name of the partitions definition: a key of it is a corpus."""
 OPEN_BACKFILL = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
+FAILURE_PAUSE_SECONDS = 60.0
+"""Of a page that a crawl found gone and that can't be deleted."""
 DISPATCH, RUN, BACKFILL, FAILURE, ORPHANS = "dispatch", "run", "backfill", "failure", "orphans"
 logger = logging.getLogger("cixml.deletion")
 
@@ -61,7 +63,7 @@ class Sweeper:
         with self._database.transaction() as connection:
             receipt = deletions.take(connection)
             if receipt is None:
-                return removals.delete_next(connection)
+                return self._delete_removed(connection)
             done = self._take_slice(connection, receipt)
             sums = deletions.keep(connection, receipt, done)
         for layer, count in done.removed.items():
@@ -71,6 +73,21 @@ class Sweeper:
                 metrics.orphans.labels(layer).inc(count)
         _tell(receipt, done, sums)
         _trace(receipt, done, began)
+        return True
+
+    def _delete_removed(self, connection: Connection[TupleRow]) -> bool:
+        """Delete a page that a crawl found gone. One that fails is put off: the others are deleted meanwhile."""
+        page = removals.take(connection)
+        if page is None:
+            return False
+        try:
+            with connection.transaction():
+                removals.delete(connection, page)
+        except DatabaseError:
+            if connection.closed:
+                raise
+            logger.exception("the page of the item %s can't be deleted", public_id(Prefix.ITEM, page.item_id))
+            removals.put_off(connection, page, seconds=FAILURE_PAUSE_SECONDS)
         return True
 
     def _take_slice(self, connection: Connection[TupleRow], receipt: OpenReceipt) -> Slice:

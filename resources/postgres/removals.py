@@ -13,10 +13,13 @@ from resources.postgres.queries import query
 from resources.postgres.receipts import DocumentFilter
 
 LOCK_WAIT_SECONDS = 1.0
+PAUSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _RemovedPage:
+class RemovedPage:
+    """A page that a crawl reported; `is_gone`: nobody fetched it since."""
+
     item_id: UUID
     document_id: UUID
     corpus_id: UUID
@@ -26,16 +29,25 @@ class _RemovedPage:
     is_gone: bool
 
 
-def delete_next(connection: Connection[TupleRow]) -> bool:
-    """Delete the document of one page that is gone. False: there is none, or its corpus is busy for now."""
-    with connection.cursor(row_factory=class_row(_RemovedPage)) as cursor:
-        page = cursor.execute(query("next_removed_page")).fetchone()
-    if page is None or not corpus_lock.take(connection, corpus_id=page.corpus_id, wait_seconds=LOCK_WAIT_SECONDS):
-        return False
+def take(connection: Connection[TupleRow]) -> RemovedPage | None:
+    """Lock the next page that may be tried, to the end of the transaction."""
+    with connection.cursor(row_factory=class_row(RemovedPage)) as cursor:
+        return cursor.execute(query("next_removed_page")).fetchone()
+
+
+def delete(connection: Connection[TupleRow], page: RemovedPage) -> None:
+    """Delete its document with a receipt, or put it off while its corpus is busy."""
+    if not corpus_lock.take(connection, corpus_id=page.corpus_id, wait_seconds=LOCK_WAIT_SECONDS):
+        put_off(connection, page, seconds=PAUSE_SECONDS)
+        return
     if page.is_gone:
         connection.execute(query("set_caller"), [page.caller_id, ""])
         which = {"corpus_id": page.corpus_id, "address": page.address, "kind": "document"}
         which |= {"traceparent": page.traceparent}
         connection.execute(query("delete_documents"), which | DocumentFilter(document_id=page.document_id).parameters())
     connection.execute(query("forget_removed_page"), {"item_id": page.item_id})
-    return True
+
+
+def put_off(connection: Connection[TupleRow], page: RemovedPage, *, seconds: float) -> None:
+    """Let others come first: it is tried again later."""
+    connection.execute(query("put_off_removed_page"), {"item_id": page.item_id, "seconds": seconds})

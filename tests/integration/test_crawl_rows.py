@@ -148,8 +148,10 @@ def delete_removed(pipeline: PipelineDatabase) -> int:
     """Do what lifeline does with pages that are gone; return how many there were."""
     for count in range(100):
         with pipeline.transaction() as connection:
-            if not removals.delete_next(connection):
+            page = removals.take(connection)
+            if page is None:
                 return count
+            removals.delete(connection, page)
     raise AssertionError("there is no end")
 
 
