@@ -13,7 +13,7 @@ def percentile(seconds: Sequence[float], share: int) -> float:
     return ordered[max(0, -(-share * len(ordered) // 100) - 1)]
 
 
-def spread(seconds: Sequence[float], share: int = 95) -> dict[str, float]:
+def spread(seconds: Sequence[float], share: int = 95, *, digits: int = 1) -> dict[str, float]:
     """Return p50, one higher percentile, least and most, in ms."""
     values = {
         "p50": median(seconds),
@@ -21,7 +21,7 @@ def spread(seconds: Sequence[float], share: int = 95) -> dict[str, float]:
         "min": min(seconds),
         "max": max(seconds),
     }
-    return {name: round(1000 * value, 1) for name, value in values.items()}
+    return {name: round(1000 * value, digits) for name, value in values.items()}
 
 
 def time_ms(action: Callable[[], object], *, times: int) -> dict[str, float]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +30,8 @@ CLUSTERS = 1000
 CHUNKS_PER_DOCUMENT = 10
 SEARCHES = 400
 Vectors = npt.NDArray[np.float32]
+Make = Callable[[int, int], Vectors]
+"""Makes the vectors from one number on, so many."""
 _SLICE = 20_000
 _BUILD_TIMEOUT_SECONDS = 1800.0
 _SEED = 7
@@ -99,19 +101,13 @@ def _measure(
 ) -> Json:
     corpus = f"growth-{size}"
     print(f"chunks: {size}", file=sys.stderr)
-    _index(product, site, corpus, first)
-    corpus_id, chunking_fp, relation, _ = _serving(owner, corpus)
-    _fill(owner, corpus_id, chunking_fp, relation, size)
+    index(product, site, corpus, first)
+    fill(owner, corpus, size, _clustered())
     exact = search.measure(product, site, gpu, SEARCHES // 10, corpus=corpus)
     begun = time.perf_counter()
-    _index(product, site, corpus, second)
+    index(product, site, corpus, second)
     asked = time.perf_counter()
-    wait_until(
-        lambda: _serving(owner, corpus)[3] == "hnsw",
-        f"the corpus of {size} chunks was not promoted",
-        poll_seconds=0.2,
-        timeout_seconds=_BUILD_TIMEOUT_SECONDS,
-    )
+    wait_for_graph(owner, corpus)
     promoted = time.perf_counter()
     return {
         "chunks": size,
@@ -122,8 +118,19 @@ def _measure(
     }
 
 
-def _index(product: Product, site: Site, corpus: str, page: Page) -> None:
+def index(product: Product, site: Site, corpus: str, page: Page) -> None:
+    """Index one page: what asks for the corpus's graph, if it has grown."""
     product.run_job(corpus, [site.url_of(page.path)], poll_seconds=0.02, timeout_seconds=120)
+
+
+def wait_for_graph(owner: Connection[TupleRow], corpus: str) -> None:
+    """Wait until the corpus is served by its graph. Raises BenchmarkError."""
+    wait_until(
+        lambda: _serving(owner, corpus)[3] == "hnsw",
+        f"the corpus {corpus} was not promoted",
+        poll_seconds=0.2,
+        timeout_seconds=_BUILD_TIMEOUT_SECONDS,
+    )
 
 
 def _serving(owner: Connection[TupleRow], corpus: str) -> tuple[Any, ...]:
@@ -132,29 +139,35 @@ def _serving(owner: Connection[TupleRow], corpus: str) -> tuple[Any, ...]:
     return row
 
 
-def _fill(owner: Connection[TupleRow], corpus_id: UUID, chunking_fp: str, relation: str, size: int) -> None:
+def fill(owner: Connection[TupleRow], corpus: str, size: int, vectors: Make) -> None:
+    """Add documents of CHUNKS_PER_DOCUMENT chunks, `size` chunks in all: page n // 10 has the n-th vector."""
+    corpus_id, chunking_fp, relation, _ = _serving(owner, corpus)
     documents = size // CHUNKS_PER_DOCUMENT
     step = _SLICE // CHUNKS_PER_DOCUMENT
     parameters = {"corpus_id": corpus_id, "chunking_fp": chunking_fp, "chunks": CHUNKS_PER_DOCUMENT}
     for first in range(0, documents, step):
         last = min(first + step, documents) - 1
         owner.execute(_ROWS, parameters | {"first": first, "last": last})
-    random = np.random.default_rng(_SEED)
-    centres = random.normal(size=(CLUSTERS, DIMENSION)).astype(np.float32)
     for first in range(0, documents * CHUNKS_PER_DOCUMENT, _SLICE):
         last = min(first + _SLICE, documents * CHUNKS_PER_DOCUMENT) - 1
         hashes = [row[0] for row in owner.execute(_HASHES, [corpus_id, first, last])]
-        _store(owner, corpus_id, relation, hashes, _vectors(random, centres, len(hashes)))
+        _store(owner, corpus_id, relation, hashes, vectors(first, len(hashes)))
     owner.execute(_LEVELS, parameters | {"documents": documents})
     owner.execute("VACUUM ANALYZE")
 
 
-def _vectors(random: np.random.Generator, centres: Vectors, count: int) -> Vectors:
-    """Return unit vectors around centres, since texts are not spread evenly either."""
-    near = centres[random.integers(CLUSTERS, size=count)]
-    near = near + 0.7 * random.normal(size=near.shape).astype(np.float32)
-    unit: Vectors = near / np.linalg.norm(near, axis=1, keepdims=True)
-    return unit
+def _clustered() -> Make:
+    """Return what makes unit vectors around centres, since texts are not spread evenly either."""
+    random = np.random.default_rng(_SEED)
+    centres = random.normal(size=(CLUSTERS, DIMENSION)).astype(np.float32)
+
+    def make(_: int, count: int) -> Vectors:
+        near = centres[random.integers(CLUSTERS, size=count)]
+        near = near + 0.7 * random.normal(size=near.shape).astype(np.float32)
+        unit: Vectors = near / np.linalg.norm(near, axis=1, keepdims=True)
+        return unit
+
+    return make
 
 
 def _store(
