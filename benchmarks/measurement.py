@@ -151,7 +151,9 @@ def _measure_bulk(bench: Bench, system: System, roots: Mapping[str, int], home: 
             with _problems(bench, home, f"{system.name}: search"):
                 result["search"] = search.measure(system, bench.site, bench.gpu, options.searches)
                 if isinstance(system, Product):
-                    result["search_hybrid"] = search.measure_hybrid(system, bench.site, bench.gpu, options.searches)
+                    for mode in ("keyword", "hybrid"):
+                        asked = search.measure_mode(system, bench.site, bench.gpu, options.searches, mode)
+                        result[f"search_{mode}"] = asked
         if "again" in options.only:
             with _problems(bench, home, f"{system.name}: again"):
                 _again(bench, system, first, result)

@@ -18,13 +18,15 @@ from benchmarks.system import Json, System
 
 Ask = Callable[[str], int]
 CLIENTS = 8
+ALONE = 100
+"""Searches by one client, one after another: what 8 at once take longer is waiting for each other."""
 TOP_K = 10
 
 
 def measure(
     system: System, site: Site, gpu: Server, searches: int, *, corpus: str = CORPUS, ask: Ask | None = None
 ) -> Json:
-    """Search with new words each time; one round of all clients goes before and does not count.
+    """Search with new words each time, first one client alone; a round of all clients goes before and does not count.
 
     `ask` returns how many results a query has; by default it is the system's search.
     """
@@ -38,6 +40,7 @@ def measure(
             raise BenchmarkError(f"{system.name}: a search of {corpus} found nothing")
         return seconds, results
 
+    alone = [one(number)[0] for number in range(CLIENTS + ALONE)][CLIENTS:]
     with ThreadPoolExecutor(CLIENTS) as clients:
         list(clients.map(one, range(CLIENTS)))
         before = Counters.read(system, site, gpu)
@@ -53,14 +56,15 @@ def measure(
         "fewest_results": min(results for _, results in found),
         "searches_a_s": round(searches / wall, 1),
         "ms": spread([seconds for seconds, _ in found], 99),
+        "alone_ms": spread(alone, 99),
         "cpu": used.cpu_report(per=searches),
     }
 
 
-def measure_hybrid(product: Product, site: Site, gpu: Server, searches: int) -> Json:
-    """Search the bulk corpus by vectors and words, which only the product does."""
+def measure_mode(product: Product, site: Site, gpu: Server, searches: int, mode: str) -> Json:
+    """Search the bulk corpus by words, or by vectors and words, which only the product does."""
 
     def ask(query: str) -> int:
-        return product.search(CORPUS, query, top_k=TOP_K, mode="hybrid")
+        return product.search(CORPUS, query, top_k=TOP_K, mode=mode)
 
     return measure(product, site, gpu, searches, ask=ask)
