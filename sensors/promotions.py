@@ -36,11 +36,7 @@ def promotions_sensor(job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
         database = runtime().new_database()
         try:
             with database.transaction() as connection:
-                due = promotions.due(
-                    connection,
-                    promote_rows=settings.promote_rows,
-                    quiet_seconds=settings.promote_quiet_seconds,
-                )
+                due = promotions.due(connection, quiet_seconds=settings.promote_quiet_seconds)
         except DatabaseUnavailableError as error:
             logger.warning("%s", error.message)
             return dg.SkipReason(error.message)

@@ -28,7 +28,7 @@ SHAPE = {
     "row-level security": "SELECT relname, relrowsecurity, relforcerowsecurity, relacl::text, relowner::regrole::text, "
     "reloptions::text FROM pg_class WHERE relnamespace = 'cixml'::regnamespace AND relkind = 'r'",
     "columns": "SELECT c.relname, a.attname, a.attstorage FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
-    "WHERE c.relnamespace = 'cixml'::regnamespace AND a.attnum > 0",
+    "WHERE c.relnamespace = 'cixml'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped",
     "functions": "SELECT proname, prosecdef, proacl::text, proconfig::text, md5(prosrc) FROM pg_proc "
     "WHERE pronamespace = 'cixml'::regnamespace",
     "constraints": "SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint "

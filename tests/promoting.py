@@ -15,10 +15,12 @@ from resources.orchestration import tags
 from resources.orchestration.promotion import Promoted, promote
 from resources.orchestration.runtime import Runtime
 from resources.orchestration.work import RunWork
-from resources.postgres import batches, corpus_levels, promotions
+from resources.postgres import batches, corpus_levels, graph_upkeep, promotions
 from resources.postgres.database import Database as PipelineDatabase
+from resources.postgres.graph_upkeep import NOTHING
+from tests.builders import make_corpus, make_job, make_worker
 from tests.database import Database
-from tests.rows import vector_of
+from tests.rows import index, vector_of
 
 ROWS = 20
 Owner = psycopg.Connection[Any]
@@ -45,14 +47,29 @@ class Runs:
             work.close()
 
 
+def make_large_corpus(owner: Owner, pipeline: PipelineDatabase) -> UUID:
+    """Make a corpus of three documents with ten chunks each, one of them in all three: over the threshold."""
+    make_worker(owner)
+    corpus_id = make_corpus(owner)
+    for name in "abc":
+        make_job(owner, f"https://example.com/{name}")
+        index(pipeline, name.encode(), "shared by all", *(f"{name} {number}" for number in range(9)))
+    return corpus_id
+
+
 def ask(pipeline: PipelineDatabase, corpus_id: UUID, rows: int = ROWS) -> bool:
     with pipeline.transaction() as connection:
-        return promotions.ask(connection, corpus_id=corpus_id, promote_rows=rows)
+        graph = graph_upkeep.serving_graph(connection, corpus_id=corpus_id)
+        upkeep = NOTHING
+        if graph is not None:
+            beside = graph_upkeep.count_beside(connection, graph=graph)
+            upkeep = graph_upkeep.needs(graph, beside=beside, threshold=rows)
+        return promotions.ask(connection, corpus_id=corpus_id, promote_rows=rows, upkeep=upkeep)
 
 
-def due(pipeline: PipelineDatabase, *, quiet_seconds: float = 0.0, rows: int = ROWS) -> list[UUID]:
+def due(pipeline: PipelineDatabase, *, quiet_seconds: float = 0.0) -> list[UUID]:
     with pipeline.transaction() as connection:
-        found = promotions.due(connection, promote_rows=rows, quiet_seconds=quiet_seconds)
+        found = promotions.due(connection, quiet_seconds=quiet_seconds)
         return [each.index_version_id for each in found]
 
 

@@ -19,8 +19,10 @@ logger = logging.getLogger("cixml.graphs")
 
 
 def build_graph(parts: Runtime, lease: Lease, index: IndexVersion, *, rows: int) -> Recall:
-    """Build it over what the relation holds, and ask it. What comes later goes in row by row."""
+    """Build it over what the relation holds, and ask it. What comes later stands beside it."""
     dimension = parts.registry.get(index.model).dimension
+    with lease.transaction() as connection:
+        promotions.divide(connection, index=index)
     with progress.waiting(), lease.transaction() as connection:
         promotions.build(connection, index=index, rows=rows, dimension=dimension)
     queries = _labelled(parts, lease, index)

@@ -1,6 +1,6 @@
 """Promotion: a corpus that outgrew the exact scan gets a relation of its own with an HNSW index; and the way back.
 
-A graph that grew by what was rewritten goes the same road to a new one.
+A graph of what was rewritten goes the same road to a new one; a little that came since its build is merged into it.
 
 The end of any run asks for it, with a row. A run of its own in the backfill queue builds beside what serves, without a
 lock. What reads the whole corpus follows a mark, still without the lock: copy what came during the build, verify that
@@ -21,15 +21,19 @@ from psycopg.rows import TupleRow
 from resources.orchestration import progress
 from resources.orchestration.graphs import build_graph
 from resources.orchestration.lease import Lease
+from resources.orchestration.serving import sweep_index
 from resources.orchestration.work import RunWork
-from resources.postgres import corpus_lock, promotions
+from resources.postgres import corpus_lock, graph_upkeep, promotions
 from resources.postgres.batches import IndexVersion
+from resources.postgres.graph_upkeep import NOTHING, Upkeep
 from resources.postgres.promotions import Since
 from resources.postgres.recall import Recall
 
-MOST_COPIED_UNDER_LOCK = 200
-"""A row into the graph costs some 1.2 ms: a quarter of a second in which no page of the corpus is stored."""
+MOST_COPIED_UNDER_LOCK = 2000
+"""What came during the build goes beside the graph: a tenth of a second in which no page of the corpus is stored."""
 LOCK_WAIT_SECONDS = 2.0
+MERGE_WAIT_SECONDS = 0.5
+MOST_MERGES = 20
 MOST_PASSES = 50
 
 
@@ -56,14 +60,41 @@ class Promoted:
 def promote(work: RunWork) -> Promoted | None:
     """Ask for a promotion when the corpus is due for one; do it when the run is not a caller's."""
     corpus, _ = work.serving()
-    with work.parts.database.transaction() as connection:
-        promotions.ask(connection, corpus_id=corpus.id, promote_rows=work.parts.settings.search.promote_rows)
+    if _ask(work, corpus.id).merges:
+        _merge(work, corpus.id)
     if work.is_ingest:
         return None
+    sweep_index(work)  # what is not swept is copied
     opened = work.build()
     promoted = _Build(work, corpus.id, *opened).run() if opened else None
     _clear_up(work, corpus.id)
     return promoted
+
+
+def _ask(work: RunWork, corpus_id: UUID) -> Upkeep:
+    """Ask for what the corpus needs built, and return what the graph that serves it needs."""
+    promote_rows = work.parts.settings.search.promote_rows
+    upkeep = NOTHING
+    with work.parts.database.transaction() as connection:
+        graph = graph_upkeep.serving_graph(connection, corpus_id=corpus_id)
+        if graph is not None:
+            threshold = promote_rows * promotions.REFERENCE_DIMENSION // graph.dimension
+            beside = graph_upkeep.count_beside(connection, graph=graph)
+            upkeep = graph_upkeep.needs(graph, beside=beside, threshold=threshold)
+        promotions.ask(connection, corpus_id=corpus_id, promote_rows=promote_rows, upkeep=upkeep)
+    return upkeep
+
+
+def _merge(work: RunWork, corpus_id: UUID) -> None:
+    """Merge what is beside the graph into it, as far as writers let it and a run's end may take."""
+    for _ in range(MOST_MERGES):
+        with work.parts.database.transaction() as connection:
+            if not corpus_lock.take(connection, corpus_id=corpus_id, wait_seconds=MERGE_WAIT_SECONDS):
+                return
+            graph = graph_upkeep.serving_graph(connection, corpus_id=corpus_id)
+            if graph is None or graph_upkeep.merge_slice(connection, graph=graph) < graph_upkeep.SLICE:
+                return
+        progress.mark()
 
 
 class _Build:

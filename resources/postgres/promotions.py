@@ -15,13 +15,11 @@ from psycopg.rows import TupleRow, class_row
 from resources.errors import LeaseLostError
 from resources.postgres import claims, corpus_lock
 from resources.postgres.batches import IndexVersion
+from resources.postgres.graph_upkeep import NOTHING, URGENT, Upkeep
 from resources.postgres.queries import query, query_on
 
 REFERENCE_DIMENSION = 384
 """Thresholds are in rows of so many dimensions. What an exact scan costs is bytes: half the rows at twice the width."""
-URGENT = 5
-"""So many times over the threshold a build no longer waits for the load to end: 20,000 rows of 384 dimensions, scanned
-in tens of milliseconds a search. What is loaded later goes into the graph row by row, which costs more in all."""
 M = 16
 EF_CONSTRUCTION = 128
 """Recall@10 of 0.999 at ef_search 80 on real vectors, equal from build to build within 0.0005. 64 builds 1.4 times
@@ -29,9 +27,6 @@ faster and lets a bad graph pass on clustered data; 200 gains 0.0015."""
 BUILD_BYTES_A_ROW = 300
 MOST_BUILD_KILOBYTES = 2**20
 DROP_WAIT_MILLISECONDS = 2000
-MOST_GROWTH = 1.5
-SLACK_BYTES = 2**20
-"""A graph that takes so much more room than its live chunks did when it was built is built anew, in a quiet moment."""
 SLICE = 2000
 SETS_AT_ONCE = 100
 FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)
@@ -61,27 +56,26 @@ class Since:
     pending: list[int]
 
 
-def ask(connection: Connection[TupleRow], *, corpus_id: UUID, promote_rows: int) -> bool:
+def ask(connection: Connection[TupleRow], *, corpus_id: UUID, promote_rows: int, upkeep: Upkeep = NOTHING) -> bool:
     """Ask for a relation of its own for a corpus that outgrew the exact scan, for the way back, or for a graph anew.
 
-    False when there is no reason to, or it was asked.
+    `upkeep`: what the graph that serves needs. False when there is no reason to, or it was asked.
     """
+    numbers = promote_rows * REFERENCE_DIMENSION
     parameters = {
         "corpus_id": corpus_id,
-        "numbers": promote_rows * REFERENCE_DIMENSION,
-        "growth": MOST_GROWTH,
-        "slack_bytes": SLACK_BYTES,
+        "numbers": numbers,
+        "urgent_numbers": URGENT * numbers,
+        "is_outgrown": upkeep.is_outgrown,
+        "is_urgent": upkeep.is_urgent,
     }
     return connection.execute(query("ask_promotion"), parameters).rowcount == 1
 
 
-def due(connection: Connection[TupleRow], *, promote_rows: int, quiet_seconds: float) -> list[DuePromotion]:
+def due(connection: Connection[TupleRow], *, quiet_seconds: float) -> list[DuePromotion]:
     """Return what nobody works on and may start, the oldest first."""
     with connection.cursor(row_factory=class_row(DuePromotion)) as cursor:
-        return cursor.execute(
-            query("due_promotions"),
-            {"quiet_seconds": quiet_seconds, "urgent_numbers": URGENT * promote_rows * REFERENCE_DIMENSION},
-        ).fetchall()
+        return cursor.execute(query("due_promotions"), {"quiet_seconds": quiet_seconds}).fetchall()
 
 
 def open_build(
@@ -175,15 +169,20 @@ def count(connection: Connection[TupleRow], *, index: IndexVersion) -> int:
     return int(row[0])
 
 
+def divide(connection: Connection[TupleRow], *, index: IndexVersion) -> None:
+    """Make of what the relation holds the part that the graph is built over; what comes from now on is beside it."""
+    connection.execute(query("divide_own_relation"), {"index_version_id": index.index_version_id})
+
+
 def build(connection: Connection[TupleRow], *, index: IndexVersion, rows: int, dimension: int) -> None:
-    """Build the graph, in memory as far as the cap goes."""
+    """Build the graph of a divided relation, in memory as far as the cap goes."""
     kilobytes = int(rows * (dimension * 2 + BUILD_BYTES_A_ROW) * 1.3) // 1024
     connection.execute(query("set_build_memory"), {"kilobytes": str(min(max(kilobytes, 2**16), MOST_BUILD_KILOBYTES))})
     connection.execute(
         query("build_hnsw"),
         {"index_version_id": index.index_version_id, "m": M, "ef_construction": EF_CONSTRUCTION},
     )
-    connection.execute(query("note_built_size"), {"index_version_id": index.index_version_id, "rows": rows})
+    connection.execute(query("note_built"), {"index_version_id": index.index_version_id, "rows": rows})
 
 
 def live_chunks_without_vector(

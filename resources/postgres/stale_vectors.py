@@ -62,6 +62,7 @@ def _delete(connection: Connection[TupleRow], corpus_id: UUID, unused: Sequence[
     removed = 0
     if unused:
         for (relation,) in connection.execute(query("relations_of_corpus"), {"corpus_id": corpus_id}).fetchall():
-            parameters = {"corpus_id": corpus_id, "hashes": list(unused)}
-            removed += connection.execute(query_on("delete_vectors", relation), parameters).rowcount
+            parameters = {"corpus_id": corpus_id, "hashes": list(unused), "relation": relation}
+            row = connection.execute(query_on("delete_vectors", relation), parameters).fetchone()
+            removed += row[0] if row else 0
     return removed

@@ -277,7 +277,9 @@ def test_a_large_version_gets_its_own_relation_and_graph(
     assert filled.is_serving
     own = relation_of(owner, version)
     assert len(hashes(owner, own, corpus)) == 7
-    definition = owner.execute("SELECT indexdef FROM pg_indexes WHERE tablename = %s AND indexdef ~ 'hnsw'", [own])
+    definition = owner.execute(
+        "SELECT indexdef FROM pg_indexes WHERE tablename = %s AND indexdef ~ 'hnsw'", [f"{own}_graph"]
+    )
     assert definition.fetchone() is not None
     assert_sound(pipeline, corpus)
     rebuilt = ask(owner, corpus, kind="hnsw", activate="auto")

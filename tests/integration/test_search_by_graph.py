@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import dagster as dg
 import psycopg
+import pytest
 import pytest_asyncio
 from pgvector import HalfVector
 from pgvector.psycopg import register_vector, register_vector_async
@@ -35,6 +36,10 @@ CALLER = caller_id_of(ALICE, PEPPER)
 Owner = psycopg.Connection[Any]
 
 
+def texts_of(number: int) -> list[str]:
+    return [f"word{number} term{part} thing{number * CHUNKS + part}" for part in range(CHUNKS)]
+
+
 @pytest_asyncio.fixture
 async def api(database: Database, tmp_path: Path) -> AsyncIterator[Api]:
     """Alice's corpus of 300 chunks, searched exactly."""
@@ -43,8 +48,7 @@ async def api(database: Database, tmp_path: Path) -> AsyncIterator[Api]:
         assert (await found.post("/v1/jobs", {"corpus": "docs", "urls": ["https://e.com/x"]})).status_code == 202
         with psycopg.connect(database.pipeline_url) as rows:
             for number in range(DOCUMENTS):
-                texts = [f"word{number} term{part} thing{number * CHUNKS + part}" for part in range(CHUNKS)]
-                index_document(rows, corpus="docs", owner=ALICE, url=f"https://e.com/{number}", texts=texts)
+                index_document(rows, corpus="docs", owner=ALICE, url=f"https://e.com/{number}", texts=texts_of(number))
         with psycopg.connect(database.owner_url) as owner:
             owner.execute(
                 "INSERT INTO cixml.corpus_levels (corpus_id, chunking_fp, documents, chunks, tokens, digest) "
@@ -98,6 +102,45 @@ async def connection_of_its_own(database: Database) -> AsyncIterator[psycopg.Asy
         yield connection
 
 
+def index_more(database: Database, owner: Owner) -> None:
+    """Add as many documents as the corpus has, after its graph was built."""
+    with psycopg.connect(database.pipeline_url) as rows:
+        for number in range(DOCUMENTS, 2 * DOCUMENTS):
+            index_document(rows, corpus="docs", owner=ALICE, url=f"https://e.com/{number}", texts=texts_of(number))
+    owner.execute("UPDATE cixml.corpus_levels SET chunks = 2 * chunks")
+
+
+async def test_what_is_beside_the_graph_is_found_in_its_place(api: Api, database: Database, owner: Owner) -> None:
+    """Also by a plan that was made when there was nothing beside it."""
+    await asyncio.to_thread(promote_now, database, owner)
+    async with connection_of_its_own(database) as connection:
+        index = await serving_index(connection, caller_id=CALLER, key=CorpusKey(owner=CALLER, name="docs"))
+        assert index
+
+        async def ask(number: int) -> list[float]:
+            query_vector = word_vector(texts_of(number)[5], 384)
+            answer = await search(connection, caller_id=CALLER, index=index, vector=query_vector, top_k=10)
+            assert answer
+            assert len({hit.chunk_id for hit in answer.hits}) == 10
+            assert answer.hits[0].text == texts_of(number)[5]
+            return [hit.score for hit in answer.hits]
+
+        def nearest(number: int) -> list[float]:
+            query_vector = word_vector(texts_of(number)[5], 384)
+            texts = [text for each in range(2 * DOCUMENTS) for text in texts_of(each)]
+            return sorted((float(query_vector @ word_vector(text, 384)) for text in texts), reverse=True)[:10]
+
+        await ask(3)
+        await asyncio.to_thread(index_more, database, owner)
+        for number in (3, 29, 30, 45, 59):
+            assert await ask(number) == pytest.approx(nearest(number), abs=1e-3)
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+    scans = owner.execute(
+        "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = %s", [f"{index.relation}_graph_embedding_idx"]
+    )
+    assert scans.fetchone() == (6,)
+
+
 async def test_every_execution_of_the_prepared_statement_scans_the_graph(
     api: Api, database: Database, owner: Owner
 ) -> None:
@@ -118,7 +161,7 @@ async def test_every_execution_of_the_prepared_statement_scans_the_graph(
         )
         assert await plans.fetchone() == (12, 0)
     scans = owner.execute(
-        "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = %s", [f"{index.relation}_embedding_idx"]
+        "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = %s", [f"{index.relation}_graph_embedding_idx"]
     )
     assert scans.fetchone() == (12,)
 

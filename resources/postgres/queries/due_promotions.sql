@@ -1,13 +1,12 @@
--- Builds that may start: nothing went live for a while, or the exact scan that serves is too slow to wait for that. And versions
--- that a killed run retired without clearing up behind them.
+-- Builds that may start: nothing went live for a while, or what is scanned is too much to wait for that. And versions that a
+-- killed run retired without clearing up behind them.
 SELECT v.id AS index_version_id, c.partition_key
 FROM cixml.index_versions v
 JOIN cixml.corpora c ON c.id = v.corpus_id AND c.deleted_at IS NULL
 JOIN cixml.models m ON m.id = v.model_id AND m.is_enabled
 JOIN cixml.corpus_levels l ON l.corpus_id = v.corpus_id AND l.chunking_fp = v.chunking_fp
 WHERE v.state = 'building' AND v.fill_from IS NULL
-  AND (l.changed_at < now() - make_interval(secs => %(quiet_seconds)s) OR (l.chunks * m.dimension > %(urgent_numbers)s AND EXISTS (
-           SELECT FROM cixml.index_versions x WHERE x.corpus_id = v.corpus_id AND x.state = 'serving' AND x.kind = 'exact')))
+  AND (v.is_urgent OR l.changed_at < now() - make_interval(secs => %(quiet_seconds)s))
   AND NOT EXISTS (SELECT 1 FROM cixml.leases b WHERE b.corpus_id = v.corpus_id AND b.work = v.id::text)
 UNION ALL
 SELECT v.id, c.partition_key

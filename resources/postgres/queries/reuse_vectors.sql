@@ -9,5 +9,6 @@ FROM (
     WHERE w.batch_id = %(batch_id)s
 ) n
 JOIN {source} s ON s.corpus_id = n.corpus_id AND s.chunk_hash = n.chunk_hash
+WHERE NOT EXISTS (SELECT FROM {target} t WHERE t.corpus_id = n.corpus_id AND t.chunk_hash = n.chunk_hash)
 ORDER BY s.chunk_hash
 ON CONFLICT DO NOTHING

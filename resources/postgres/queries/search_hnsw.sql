@@ -1,4 +1,4 @@
--- By the graph: vectors come nearest first, and the scan goes on until enough of them belong to live chunks, up to
+-- By the graph, and what is beside it in order of nearness: the scan goes on until enough of them belong to live chunks, up to
 -- hnsw.max_scan_tuples. The filter is inside too, never after the LIMIT. Rows as search_exact's.
 -- Where the graph is over less than the vectors, more are taken from it and the best kept.
 SELECT l.chunks AS candidates, -w.distance AS score, w.*

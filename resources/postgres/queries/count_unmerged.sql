@@ -1,0 +1,2 @@
+-- Vectors that are not in the graph.
+SELECT count(*) FROM ONLY {relation}

@@ -1,0 +1,1 @@
+SELECT cixml.divide_own_relation(%(index_version_id)s)
