@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import psycopg
 
 from resources.orchestration import tags
 from resources.orchestration.chunk_io_manager import ChunkIOManager
+from resources.orchestration.early_graph import EarlyGraph
 from resources.orchestration.fill_progress import FillProgress
 from resources.orchestration.pgvector_io_manager import PgVectorIOManager
 from resources.orchestration.reindexing import flip_build, make_ready
@@ -57,9 +58,18 @@ class Runs:
         )
 
     def fill(
-        self, owner: Owner, version: UUID, cut: Cut | None = None, *, meanwhile: Callable[[], object] | None = None
+        self,
+        owner: Owner,
+        version: UUID,
+        cut: Cut | None = None,
+        *,
+        meanwhile: Callable[[], object] | None = None,
+        before_last: Callable[[], object] | None = None,
     ) -> Filled:
-        """Do what a run of chunks, embeddings, index_comparison and search_index does, but for the comparison."""
+        """Do what a run of chunks, embeddings, index_comparison and search_index does, but for the comparison.
+
+        With `before_last` the graph is begun early, and that is called before the last vector is stored.
+        """
         row = owner.execute(
             "SELECT c.partition_key FROM cixml.index_versions v JOIN cixml.corpora c ON c.id = v.corpus_id "
             "WHERE v.id = %s",
@@ -74,7 +84,7 @@ class Runs:
         work = RunWork(run, self.parts)
         try:
             self.cut(work, cut)
-            self.embed(work)
+            self.embed(work, before_last=before_last)
             if meanwhile:
                 meanwhile()
             make_ready(work)
@@ -106,15 +116,24 @@ class Runs:
             dg.build_output_context(), ChunkStream(lease=lease, index=version, outcomes=outcomes)
         )
 
-    def embed(self, work: RunWork, most: int | None = None) -> int:
+    def embed(self, work: RunWork, most: int | None = None, *, before_last: Callable[[], object] | None = None) -> int:
         lease, version = work.of_model(None)
         owed = ChunksToEmbed(lease, version)
         rows = owed.rows()
         plan = VectorPlan.of(rows)
         vector = vector_of if version.model == MODEL else second_vector
         hashes = list(plan.owed)[:most]
-        answers = [EmbeddedTexts(hashes=[each], vectors=np.stack([vector(each)]), tokens=3) for each in hashes]
-        stream = VectorStream(lease=lease, index=version, plan=plan, answers=answers, progress=FillProgress(rows))
+
+        def answers() -> Iterator[EmbeddedTexts]:
+            for each in hashes:
+                if before_last and each == hashes[-1]:
+                    before_last()
+                yield EmbeddedTexts(hashes=[each], vectors=np.stack([vector(each)]), tokens=3)
+
+        stream = VectorStream(lease=lease, index=version, plan=plan, answers=answers(), progress=FillProgress(rows))
+        if before_last:
+            texts = len({row.chunk_hash for row in rows})
+            stream.graph = EarlyGraph(self.parts, lease, version, texts=texts, missing=len(plan.owed))
         PgVectorIOManager().handle_output(dg.build_output_context(), stream)
         return len(hashes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from resources.embedding.client import BatchEmbedded, EmbeddingClient
 from resources.embedding.registry import Model
 from resources.errors import EmbeddingUnavailableError
 from resources.orchestration.build_errors import errors_noted
+from resources.orchestration.early_graph import EarlyGraph
 from resources.orchestration.fill_progress import FillProgress
 from resources.orchestration.fitting import check_fit
 from resources.orchestration.runtime import Runtime, runtime
@@ -45,6 +46,9 @@ class EmbeddingResource(dg.ConfigurableResource[Any]):
             with errors_noted(chunks.lease, chunks.index):
                 check_fit(chunks, model, list(plan.owed))
             stream.progress = FillProgress(rows)
+            if chunks.index.has_own_relation:
+                texts = len({row.chunk_hash for row in rows})
+                stream.graph = EarlyGraph(runtime(), chunks.lease, chunks.index, texts=texts, missing=len(plan.owed))
         stream.answers = _answers(runtime(), chunks, model, stream)
         return stream
 
@@ -52,11 +56,13 @@ class EmbeddingResource(dg.ConfigurableResource[Any]):
 def _answers(parts: Runtime, chunks: ChunksToEmbed, model: Model, stream: VectorStream) -> Iterator[EmbeddedTexts]:
     settings = parts.settings.embedding
     sizes = [(chunk_hash, vector.token_count) for chunk_hash, vector in stream.plan.owed.items()]
-    packs = pack(
+    packs: Iterable[list[UUID]] = pack(
         sizes,
         max_tokens=request_tokens(sum(tokens for _, tokens in sizes), most=settings.batch_tokens, fills=chunks.fills),
         max_texts=settings.batch_texts,
     )
+    if chunks.fills:
+        packs = reversed(list(packs))  # the longest last: they take the server longest while the graph is built
     source = (texts for hashes in packs if stream.interruption is None and (texts := chunks.texts(hashes)))
     client = parts.embedding(model)
     results = parts.loop.map(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 import time
@@ -80,6 +81,12 @@ class Lease:
         with self._database.transaction() as connection:
             yield connection
         progress.mark()
+
+    def beside(self, database: Database) -> Lease:
+        """Return the same lease for a thread that writes while the run does, by a connection of its own."""
+        found = copy.copy(self)
+        found._database, found._writing = database, threading.Lock()
+        return found
 
     @property
     def serves(self) -> bool:

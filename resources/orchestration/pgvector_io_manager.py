@@ -10,6 +10,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from resources.orchestration.streams import EmbeddedTexts, VectorStream
 from resources.postgres import corpus_lock, index_builds, promotions, usage, vectors
 from resources.postgres.batches import IndexVersion
 from resources.postgres.items import EndedItem, ItemEnd
+from resources.postgres.recall import Recall
 from resources.postgres.vectors import FlippedItem, NewVector
 from resources.telemetry import attributes, metrics, tracing
 from resources.types import ItemStatus, Stage
@@ -61,6 +63,7 @@ class PgVectorIOManager(dg.ConfigurableIOManager):
                 "seconds": round(time.monotonic() - started, 3),
             }
             | ({"waits_for": obj.interruption.code} if obj.interruption else {})
+            | (writer.recall.metadata if writer.recall else {})
         )
         if obj.interruption:
             context.log.warning("%d documents wait: %s", writer.counts["waiting"], obj.interruption.code)
@@ -76,20 +79,31 @@ class _Writer:
         self._stream = stream
         self._plan = stream.plan
         self.counts: Counter[str] = Counter()
+        self.recall: Recall | None = None
         self._flipped: list[FlippedItem] = []
         self._began = datetime.now(UTC)
 
     def write(self) -> None:
         self._begin_progress()
         self._commit(None, self._plan.whole())
+        with self._stream.graph or nullcontext():
+            refusal = self._write_answers()
+        if self._stream.graph is not None:
+            self.recall = self._stream.graph.result()
+        if self._stream.lease.is_backfill:
+            self._fail_backfill(self._stream.interruption or refusal)
+        self._wait_for_server()
+
+    def _write_answers(self) -> EmbeddingRejectedError | None:
+        """Write them as they come; return the last refusal of a text, if there was one."""
         refusal: EmbeddingRejectedError | None = None
         for answer in self._stream.answers:
             failed = self._plan.refused(answer.rejected)
             self._commit(answer, self._plan.stored(answer.hashes), failed)
             refusal = next(iter(answer.rejected.values()), refusal)
-        if self._stream.lease.is_backfill:
-            self._fail_backfill(self._stream.interruption or refusal)
-        self._wait_for_server()
+            if self._stream.graph is not None:
+                self._stream.graph.stored(len(answer.hashes))
+        return refusal
 
     @staticmethod
     def _fail_backfill(error: EmbeddingUnavailableError | EmbeddingRejectedError | None) -> None:

@@ -18,6 +18,7 @@ from resources.errors import (
     ExtractorUnavailableError,
     ScrapingError,
 )
+from resources.orchestration.early_graph import EarlyGraph
 from resources.orchestration.fill_progress import FillProgress
 from resources.orchestration.lease import Lease
 from resources.orchestration.vector_plan import VectorPlan
@@ -201,4 +202,5 @@ class VectorStream:
     plan: VectorPlan
     answers: Iterable[EmbeddedTexts]
     progress: FillProgress | None = None
+    graph: EarlyGraph | None = None
     interruption: EmbeddingUnavailableError | None = None

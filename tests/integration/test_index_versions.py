@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import dagster as dg
 import numpy as np
 import numpy.typing as npt
 import pytest
+from psycopg import sql
 
 from cixml_assets.checks import comparison_result
 from resources.embedding.answer import Embedded
@@ -287,6 +289,28 @@ def test_a_large_version_gets_its_own_relation_and_graph(
     again = runs.fill(owner, rebuilt)
     assert again.is_serving
     assert ledger(owner) == paid, "vectors of the same model are copied"
+
+
+def test_a_graph_is_built_while_the_last_texts_are_embedded(
+    owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
+) -> None:
+    write(owner, pipeline, "large", *(f"sentence {number}. " for number in range(20)))
+    version = ask(owner, corpus, kind="hnsw", activate="auto")
+    own = relation_of(owner, version)
+
+    def wait_for_graph() -> None:
+        deadline = time.monotonic() + 20
+        while not owner.execute(
+            "SELECT FROM pg_indexes WHERE tablename = %s AND indexdef ~ 'hnsw'", [f"{own}_graph"]
+        ).rowcount:
+            assert time.monotonic() < deadline, "no graph before the last text"
+            time.sleep(0.01)
+
+    assert runs.fill(owner, version, before_last=wait_for_graph).is_serving
+    beside = owner.execute(sql.SQL("SELECT count(*) FROM ONLY {}").format(sql.Identifier("cixml", own))).fetchone()
+    assert beside
+    assert 1 <= beside[0] <= 2
+    assert_sound(pipeline, corpus)
 
 
 def test_what_was_replaced_serves_again_within_its_grace_and_goes_after_it(
