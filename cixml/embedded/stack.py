@@ -29,6 +29,7 @@ from cixml.embedded.processes import APPLICATION, NAMES, Program, postgres_progr
 from cixml.embedded.readiness import application_probes, has_lasted, wait_for_all
 from cixml.embedded.state import Home, Kept, load_kept, save_kept, settle_ports, settle_sockets
 from resources.embedding.registry import load_registry
+from resources.errors import ConfigurationError
 from resources.settings import PROJECT_ROOT, Settings
 
 START_SECONDS = 120.0
@@ -83,6 +84,11 @@ def _prepare(home: Home, only: Collection[str], extra: Extra | None) -> Plan:
     write_env_file(home, values)
     settings = Settings.load()
     # Said here, in one line: each process would say it in its own log.
+    if settings.pipeline.metrics_port:
+        raise ConfigurationError(
+            "CIXML_PIPELINE__METRICS_PORT is set: worker and lifeline would both take that port, and here the API "
+            "tells for all processes (metrics_url of 'cixml status --json'). Unset it"
+        )
     load_registry(settings.embedding.models_file).serving(values.get("EMBEDDING_MODEL", settings.embedding_model))
     shutil.rmtree(home.metrics, ignore_errors=True)
     home.metrics.mkdir()

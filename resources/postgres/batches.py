@@ -98,7 +98,7 @@ class RunBatches:
 
 
 def begin(connection: Connection[TupleRow], *, batch_id: UUID, run_id: str, lease_seconds: float) -> list[float]:
-    """Take a claimed batch for a run; return how long each item of a first try waited for that, in seconds.
+    """Take a claimed batch for a run; return how long each item that no run had before waited for that, in seconds.
 
     Raises LeaseLostError when it is no longer claimed: the run ends without work.
     """

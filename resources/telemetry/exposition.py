@@ -21,7 +21,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 NOBODY = 0
-"""The process id in the name of a file that holds what dead processes counted: no process has it."""
+"""Stands where the process id is in the name of a file that holds what dead processes counted."""
 
 
 class _OwnProcess(Collector):
@@ -66,28 +66,59 @@ def exposition(registry: CollectorRegistry) -> bytes:
 
 
 def add_up_dead(folder: Path) -> None:
-    """Add what processes counted that are gone to one file for each kind of metric, and remove theirs."""
+    """Add what processes counted that are gone to one file for each kind of metric, and remove theirs.
+
+    Killed anywhere, it counts each file once. Sums have a generation in their name. A dead process's file is renamed to
+    one that waits for the next generation; that one appears by a rename, with all of them in it; and what waited for a
+    generation that is there has been counted, and goes.
+    """
     for kind in ("counter", "histogram"):
-        dead = [path for path in folder.glob(f"{kind}_*.db") if _is_dead(int(path.stem.rpartition("_")[2]))]
-        if not dead:
-            continue
-        kept, fresh = folder / f"{kind}_{NOBODY}.db", folder / f"{kind}.new"
-        fresh.unlink(missing_ok=True)
-        sums = MmapedDict(str(fresh))  # type: ignore[no-untyped-call]  # has no annotations, here and below
-        for path in (kept, *dead):
-            if path.exists() and path.stat().st_size:
-                for key, value, _, _ in MmapedDict.read_all_values_from_file(str(path)):  # type: ignore[no-untyped-call]
-                    before, _ = sums.read_value(key)  # type: ignore[no-untyped-call]
-                    sums.write_value(key, before + value, 0.0)  # type: ignore[no-untyped-call]
-        sums.close()  # type: ignore[no-untyped-call]
-        fresh.replace(kept)
-        for path in dead:
+        generation = _last_generation(folder, kind)
+        _remove_counted(folder, kind, generation)
+        for path in folder.glob(f"{kind}_*.db"):
+            owner = path.stem.rpartition("_")[2]
+            waiting = path.with_suffix(f".{generation + 1}.dead")
+            if owner.isdecimal() and _is_dead(int(owner)) and not waiting.exists():
+                path.rename(waiting)
+        dead = list(folder.glob(f"{kind}_*.{generation + 1}.dead"))
+        if dead:
+            fresh = folder / f"{kind}.new"
+            fresh.unlink(missing_ok=True)
+            _add_up([_sums(folder, kind, generation), *dead], fresh)
+            fresh.rename(_sums(folder, kind, generation + 1))
+            _remove_counted(folder, kind, generation + 1)
+
+
+def _sums(folder: Path, kind: str, generation: int) -> Path:
+    return folder / f"{kind}_{NOBODY}-{generation}.db"
+
+
+def _last_generation(folder: Path, kind: str) -> int:
+    found = (int(path.stem.rpartition("-")[2]) for path in folder.glob(f"{kind}_{NOBODY}-*.db"))
+    return max(found, default=0)
+
+
+def _remove_counted(folder: Path, kind: str, generation: int) -> None:
+    """Remove what is in the sums of this generation: the sums before, and the files that waited for it."""
+    for path in folder.glob(f"{kind}_{NOBODY}-*.db"):
+        if path != _sums(folder, kind, generation):
+            path.unlink()
+    for path in folder.glob(f"{kind}_*.dead"):
+        if int(path.suffixes[0][1:]) <= generation:
             path.unlink()
 
 
+def _add_up(paths: Iterable[Path], target: Path) -> None:
+    sums = MmapedDict(str(target))  # type: ignore[no-untyped-call]  # has no annotations, here and below
+    for path in paths:
+        if path.exists() and path.stat().st_size:
+            for key, value, _, _ in MmapedDict.read_all_values_from_file(str(path)):  # type: ignore[no-untyped-call]
+                before, _ = sums.read_value(key)  # type: ignore[no-untyped-call]
+                sums.write_value(key, before + value, 0.0)  # type: ignore[no-untyped-call]
+    sums.close()  # type: ignore[no-untyped-call]
+
+
 def _is_dead(pid: int) -> bool:
-    if pid == NOBODY:
-        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

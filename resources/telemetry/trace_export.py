@@ -34,6 +34,8 @@ PAUSE_SECONDS = 10.0
 """After a failed export spans are dropped so long before the next try."""
 EXPORT_SECONDS = 5.0
 EXPORT_EVERY_MILLISECONDS = 500
+MOST_WAITING = 2048
+"""Spans on their way to an endpoint; what ends beyond them is dropped here, since the SDK would not tell us."""
 MOST_LINKS = 1024
 _QUIET = ("opentelemetry.exporter.otlp", "opentelemetry.exporter.http")
 logger = logging.getLogger("cixml.traces")
@@ -137,18 +139,20 @@ def _processor(settings: Settings, service: str) -> SpanProcessor:
         return _Dropping(files, SimpleSpanProcessor(files))
     endpoint = settings.require(chosen.otlp_endpoint, "CIXML_TELEMETRY__OTLP_ENDPOINT").rstrip("/")
     sent = _Watched(OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces", timeout=EXPORT_SECONDS))
-    return _Dropping(sent, BatchSpanProcessor(sent, schedule_delay_millis=EXPORT_EVERY_MILLISECONDS))
+    return _Dropping(
+        sent, BatchSpanProcessor(sent, max_queue_size=MOST_WAITING, schedule_delay_millis=EXPORT_EVERY_MILLISECONDS)
+    )
 
 
 class _Dropping(SpanProcessor):
-    """Drops spans, and counts them, while they can't be exported: nothing is kept, nothing is tried, nobody waits."""
+    """Drops spans, and counts them, while they can't be exported or too many wait for it: nobody waits for them."""
 
     def __init__(self, watched: _Watched, processor: SpanProcessor) -> None:
         self._watched = watched
         self._processor = processor
 
     def on_end(self, span: ReadableSpan) -> None:
-        if self._watched.is_down():
+        if self._watched.is_down() or not self._watched.takes_one():
             metrics.spans_dropped.inc()
         else:
             self._processor.on_end(span)
@@ -166,13 +170,26 @@ class _Watched(SpanExporter):
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
         self._failed_at: float | None = None
+        self._waiting = 0
+        self._turn = threading.Lock()
+
+    def takes_one(self) -> bool:
+        """Return whether there is room for one more span on the way to `export`, and take it."""
+        with self._turn:
+            has_room = self._waiting < MOST_WAITING
+            self._waiting += has_room
+        return has_room
 
     def is_down(self) -> bool:
         """Return whether the last export failed, and it is not yet time to try again."""
         return self._failed_at is not None and time.monotonic() - self._failed_at < PAUSE_SECONDS
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._exporter.export(spans)
+        try:
+            result = self._exporter.export(spans)
+        finally:
+            with self._turn:
+                self._waiting -= len(spans)
         if result is SpanExportResult.SUCCESS:
             if self._failed_at is not None:
                 logger.warning("spans are exported again")

@@ -157,6 +157,28 @@ def test_waiting_for_the_embedding_server_costs_no_attempt(
     assert claim_all(pipeline) == []
 
 
+def test_how_long_an_item_waited_is_told_by_its_first_run_alone(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase
+) -> None:
+    make_worker(owner)
+    job = make_job(owner, "https://example.com/a")
+    waited = []
+    for run_id in ("first", "after the pause of its host"):
+        (claimed,) = claim_all(pipeline)
+        with pipeline.transaction() as connection:
+            waited.append(batches.begin(connection, batch_id=claimed.batch_id, run_id=run_id, lease_seconds=15))
+            items.release(
+                connection,
+                batch_id=claimed.batch_id,
+                item_ids=job.item_ids,
+                delay_seconds=0.0,
+                reason="host_paused",
+                counts_attempt=False,
+            )
+            batches.finish(connection, batch_id=claimed.batch_id, state=BatchState.DONE)
+    assert [len(each) for each in waited] == [1, 0]
+
+
 def test_a_job_with_good_and_failed_items_is_partial(
     owner: psycopg.Connection[Any], pipeline: PipelineDatabase
 ) -> None:

@@ -28,6 +28,7 @@ from cixml.embedded.stack import restart_application, start_stack, stop_stack
 from cixml.embedded.state import Home, load_kept
 from cixml.embedded.status import read_status
 from cixml.sample.server import sample_urls, serving
+from resources.errors import ConfigurationError
 from tests.stack import OUTSIDE, Stack, descendants, embedding_server, poll, stack  # noqa: F401  # fixtures
 
 SERVERS = ("postgres", "redis")
@@ -189,6 +190,12 @@ def test_a_program_that_cannot_start_is_named_with_its_log(folder: Folder) -> No
     assert failed.returncode == 1
     assert "postgres" in failed.stderr
     assert folder.status()["state"] == "stopped"
+
+
+def test_a_port_that_two_processes_would_take_is_refused(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CIXML_PIPELINE__METRICS_PORT", "8083")
+    with pytest.raises(ConfigurationError, match=r"CIXML_PIPELINE__METRICS_PORT is set.*Unset it"):
+        folder.up()
 
 
 def test_an_interrupted_initdb_is_done_again(folder: Folder) -> None:

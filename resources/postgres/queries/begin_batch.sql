@@ -18,12 +18,12 @@ WITH begun AS (
         waiting_reason = NULL, next_attempt_at = NULL
     FROM cixml.leases l, locked j
     WHERE l.batch_id = %(batch_id)s AND i.id = l.item_id AND i.job_id = j.id AND i.finished_at IS NULL
-    RETURNING i.job_id, i.attempts, l.enqueued_at
+    RETURNING i.job_id, old.started_at IS NULL AS is_first, l.enqueued_at
 ), running AS (
     UPDATE cixml.jobs j SET status = 'running', started_at = coalesce(started_at, now()), version = version + 1
     FROM (SELECT DISTINCT job_id FROM tried) t WHERE j.id = t.job_id AND j.status = 'queued'
 )
 SELECT id AS batch_id,
        (SELECT coalesce(array_agg(extract(epoch FROM clock_timestamp() - enqueued_at)::float8), '{}') FROM tried
-        WHERE attempts = 1) AS waited
+        WHERE is_first) AS waited
 FROM begun

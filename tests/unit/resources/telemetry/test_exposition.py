@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from prometheus_client.mmap_dict import MmapedDict
 
 from resources.settings import PROJECT_ROOT
 from resources.telemetry import metrics
@@ -81,10 +82,10 @@ def test_what_dead_processes_counted_stays_in_one_file(environment: dict[str, st
         run(environment, COUNTING, tokens)
     assert len(list(tmp_path.glob("counter_*.db"))) == 2
     text = run(environment, READING)
-    assert {path.name for path in tmp_path.iterdir()} == {"counter_0.db", "histogram_0.db"}
+    assert {path.name for path in tmp_path.iterdir()} == {"counter_0-1.db", "histogram_0-1.db"}
     run(environment, COUNTING, "5")
     again = run(environment, READING)
-    assert {path.name for path in tmp_path.glob("*_*.db")} == {"counter_0.db", "histogram_0.db"}
+    assert {path.name for path in tmp_path.iterdir()} == {"counter_0-2.db", "histogram_0-2.db"}
     assert 'openai_tokens_used_total{model="m",operation="write"} 7.0' in text
     assert 'openai_tokens_used_total{model="m",operation="write"} 12.0' in again
     assert 'cixml_stage_duration_seconds_bucket{le="0.2",stage="scraping"} 3.0' in again
@@ -95,4 +96,55 @@ def test_a_file_that_a_dying_process_left_empty_goes(tmp_path: Path) -> None:
     gone.wait()
     (tmp_path / f"counter_{gone.pid}.db").touch()
     add_up_dead(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["counter_0.db"]
+    assert [path.name for path in tmp_path.iterdir()] == ["counter_0-1.db"]
+
+
+class Killed(BaseException):
+    """Ends the process, as far as its files know."""
+
+
+def test_a_kill_at_any_step_counts_nothing_twice_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = {"steps": 0}
+
+    def dying(name: str) -> None:
+        real = getattr(Path, name)
+
+        def step(path: Path, *given: object, **more: object) -> object:
+            if left["steps"] == 0:
+                raise Killed
+            left["steps"] -= 1
+            return real(path, *given, **more)
+
+        monkeypatch.setattr(Path, name, step)
+
+    def counted_by_the_dead(folder: Path, amount: float) -> None:
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        file = MmapedDict(str(folder / f"counter_{gone.pid}.db"))  # type: ignore[no-untyped-call]
+        file.write_value("key", amount, 0.0)  # type: ignore[no-untyped-call]
+        file.close()  # type: ignore[no-untyped-call]
+
+    for name in ("rename", "unlink"):
+        dying(name)
+    kills = 0
+    for steps in range(50):
+        folder = tmp_path / str(steps)
+        folder.mkdir()
+        left["steps"] = 1000
+        counted_by_the_dead(folder, 1)
+        add_up_dead(folder)
+        for amount in (10, 100):
+            counted_by_the_dead(folder, amount)
+        left["steps"] = steps
+        try:
+            add_up_dead(folder)
+        except Killed:
+            kills += 1
+        left["steps"] = 1000
+        counted_by_the_dead(folder, 1000)
+        add_up_dead(folder)
+        [sums] = folder.iterdir()
+        assert [value for _, value, _, _ in MmapedDict.read_all_values_from_file(str(sums))] == [1111], steps  # type: ignore[no-untyped-call]
+    assert 5 <= kills < 50

@@ -7,15 +7,15 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from opentelemetry.exporter.otlp.json.file import FileSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Link, SpanKind
 
@@ -122,6 +122,36 @@ def test_a_full_disk_costs_a_line_and_a_count(tmp_path: Path, caplog: pytest.Log
                 pass
     assert metrics.spans_dropped._value.get() - before == 3
     assert len([record for record in caplog.records if record.name == "cixml.traces"]) == 1
+
+
+def test_spans_beyond_what_may_wait_for_the_receiver_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_export, "MOST_WAITING", 5)
+    answers, taken = threading.Event(), threading.Event()
+
+    class Slow(InMemorySpanExporter):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            taken.set()
+            answers.wait(10)
+            return super().export(spans)
+
+    kept = Slow()
+    watched = trace_export._Watched(kept)
+    provider = TracerProvider()
+    waiting = BatchSpanProcessor(watched, max_queue_size=5, schedule_delay_millis=1, max_export_batch_size=5)
+    provider.add_span_processor(trace_export._Dropping(watched, waiting))
+    tracer = provider.get_tracer(SCOPE)
+    before = metrics.spans_dropped._value.get()
+    tracer.start_span("first").end()
+    assert taken.wait(10)
+    for _ in range(9):
+        tracer.start_span("more").end()
+    answers.set()
+    provider.force_flush()
+    assert metrics.spans_dropped._value.get() - before == 5
+    assert len(kept.get_finished_spans()) == 5
+    tracer.start_span("again").end()
+    provider.shutdown()
+    assert len(kept.get_finished_spans()) == 6, "there is room again"
 
 
 def test_a_line_is_what_opentelemetrys_own_exporter_writes(recorded: Recorded) -> None:
