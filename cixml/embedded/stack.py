@@ -91,7 +91,7 @@ def _prepare(home: Home, only: Collection[str], extra: Extra | None) -> Plan:
         )
     load_registry(settings.embedding.models_file).serving(values.get("EMBEDDING_MODEL", settings.embedding_model))
     shutil.rmtree(home.metrics, ignore_errors=True)
-    home.metrics.mkdir()
+    home.metrics.mkdir(mode=0o700)
     instance = PROJECT_ROOT / "dagster.yaml"
     if instance.exists():
         shutil.copyfile(instance, home.dagster / "dagster.yaml")

@@ -59,11 +59,14 @@ class Home:
         self.supervisor_file = self.run / "supervisor.pid"
 
     def make_folders(self) -> None:
-        """Create the folders. The root is passable for the uid Postgres runs under; secrets are 0600 themselves."""
-        for folder in (self.root, self.postgres, self.valkey, self.dagster, self.logs, self.run, self.metrics):
+        """Create the folders, private ones: logs and the stores name addresses of pages.
+
+        The root and Postgres' own are passable for the uid it runs under; secrets are 0600 themselves.
+        """
+        passable = (self.root, self.postgres)
+        for folder in (*passable, self.valkey, self.dagster, self.logs, self.run, self.metrics):
             folder.mkdir(parents=True, exist_ok=True)
-        self.root.chmod(0o711)
-        self.postgres.chmod(0o711)
+            folder.chmod(0o711 if folder in passable else 0o700)
 
     def log_tail(self, name: str, lines: int = 15) -> str:
         """Return the last lines of a process's log, or a word saying that there is none."""

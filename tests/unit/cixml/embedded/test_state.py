@@ -20,6 +20,15 @@ def test_passwords_and_ports_are_chosen_once(tmp_path: Path) -> None:
     assert stat.S_IMODE(home.state_file.stat().st_mode) == 0o600
 
 
+def test_nobody_else_looks_into_a_folder_but_postgres_into_its_own(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    (home.root / "logs").mkdir(mode=0o755, parents=True)  # of a version before
+    home.make_folders()
+    modes = {folder.name: stat.S_IMODE(folder.stat().st_mode) for folder in (home.root, *home.root.iterdir())}
+    assert {name for name, mode in modes.items() if mode == 0o711} == {"home", "postgres"}
+    assert {name for name, mode in modes.items() if mode == 0o700} == {"valkey", "dagster", "logs", "run", "metrics"}
+
+
 def test_every_password_differs() -> None:
     kept = Kept()
     secrets = [value for value in kept.model_dump().values() if isinstance(value, str)]
