@@ -143,7 +143,10 @@ class LabelList(Answer):
 
 class IndexVersionDetail(Answer):
     """An index of a corpus: on its way (`building`), able to serve (`ready`), `serving`, replaced (`retired`), or given
-    up (`failed`). A retired one may serve again until `drop_after`. `from` is null for the first index of a corpus."""
+    up (`failed`). A retired one may serve again until `drop_after`. `from` is null for the first index of a corpus.
+
+    `comparison` comes a moment after `ready`; one that finds it worse takes an activation back that came before.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.INDEX_VERSION_DETAIL})
 

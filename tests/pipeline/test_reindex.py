@@ -95,7 +95,8 @@ def test_an_index_is_built_anew_with_the_network_off_flipped_and_taken_back(
             assert chunks() == before, chunk_source
         ready = reach(made, "ready")
         assert ready["progress"]["chunks"] == {"done": len(before), "total": len(before)}
-        report = ready["comparison"]
+        poll(lambda: version(made)["comparison"] is not None, "the comparison, which follows")
+        report = version(made)["comparison"]
         assert (report["queries"], report["is_labelled"], report["is_good"]) == (1, True, True)
         assert report["serving"]["model"] == MODEL
         with Searches(http) as searches:
