@@ -60,7 +60,10 @@ class PostgresServer:
         self._root = Path(tempfile.mkdtemp(prefix="cixml-test-"))
         self._home = Home(self._root)
         self._home.make_folders()
-        self._kept = settle_ports(load_kept(self._home))
+        sockets = self._root / "sockets"
+        sockets.mkdir()
+        sockets.chmod(0o711)  # Postgres may run under a uid that the private folders are closed to
+        self._kept = settle_ports(load_kept(self._home)).model_copy(update={"sockets": sockets})
         self._folders = postgres.locate(self._home, self._kept)
         self._process: subprocess.Popen[bytes] | None = None
 
