@@ -10,12 +10,10 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -28,6 +26,7 @@ from resources.embedding.registry import Model, load_registry
 from resources.postgres.migrate import migrate
 from resources.postgres.models import ModelEntry
 from resources.settings import Settings
+from tests.folders import server_folder
 
 START_SECONDS = 30.0
 TEMPLATE = "cixml"
@@ -57,7 +56,7 @@ class PostgresServer:
     """The embedded server in a folder of its own. `stop()` and `start()` keep the port and the data."""
 
     def __init__(self) -> None:
-        self._root = Path(tempfile.mkdtemp(prefix="cixml-test-"))
+        self._root = server_folder("cixml-test-")
         self._home = Home(self._root)
         self._home.make_folders()
         sockets = self._root / "sockets"
