@@ -18,7 +18,14 @@ from typing import Any
 
 import psycopg
 from celery import Celery
-from celery.signals import worker_process_init, worker_process_shutdown, worker_ready, worker_shutting_down
+from celery.signals import (
+    setup_logging,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutting_down,
+)
+from celery.utils.log import get_multiprocessing_logger
 from dagster import DagsterInstance
 from dagster._cli.api import _execute_run_command_body
 from dagster._core.code_pointer import CodePointer
@@ -99,6 +106,13 @@ class Presence:
             logger.warning("the worker's row stays until it ages: %s", error)
 
 
+def _share_logging(**_: object) -> None:
+    """Let Celery set up no log of its own: what it says of a child that was killed is a line like all others."""
+    pool = get_multiprocessing_logger()
+    pool.setLevel(logging.ERROR)
+    pool.propagate = True
+
+
 def build(settings: Settings, *, queues: list[str], slots: int) -> Celery:
     """Return the application with its task, its presence and its child set-up."""
     app = make_celery(settings.require(settings.redis_url, "REDIS_URL"))
@@ -110,6 +124,7 @@ def build(settings: Settings, *, queues: list[str], slots: int) -> Celery:
         slots,
     )
     app.task(executor.execute, name=EXECUTE_RUN)
+    setup_logging.connect(_share_logging, weak=False)
     worker_process_init.connect(executor.open, weak=False)
     worker_process_shutdown.connect(lambda **_: tracing.flush(), weak=False)
 
