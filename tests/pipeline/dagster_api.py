@@ -7,9 +7,10 @@ from typing import Any
 import httpx
 
 RUNS = """
-query($limit: Int!) { runsOrError(limit: $limit) { ... on Runs { results {
-  runId status tags { key value } } } } }
+query($filter: RunsFilter) { runsOrError(filter: $filter, limit: 500) { ... on Runs { results {
+  runId status startTime endTime tags { key value } } } } }
 """
+UNFINISHED = ["QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"]
 PARTITIONS = """
 query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
   assetPartitionStatuses { ... on DefaultPartitionStatuses { materializedPartitions } } } } }
@@ -44,18 +45,20 @@ class DagsterApi:
         data: dict[str, Any] = body["data"]
         return data
 
-    def runs(self, *, corpus_prefix: str = "", limit: int = 500) -> list[dict[str, Any]]:
-        """Return runs with their tags as a dict and their partition, the newest first."""
-        found = self.ask(RUNS, limit=limit)["runsOrError"]["results"]
+    def runs(self, *, corpus_prefix: str = "", **only: Any) -> list[dict[str, Any]]:
+        """Return runs with their tags as a dict and their partition, the newest first; `only` as in a RunsFilter."""
+        found = self.ask(RUNS, filter=only)["runsOrError"]["results"]
         for run in found:
             run["tags"] = {tag["key"]: tag["value"] for tag in run["tags"]}
             run["partition"] = run["tags"].get("dagster/partition", "")
         return [run for run in found if run["partition"].startswith(corpus_prefix)]
 
+    def runs_of_backfill(self, backfill_id: str) -> list[dict[str, Any]]:
+        return self.runs(tags=[{"key": "dagster/backfill", "value": backfill_id}])
+
     def unfinished(self, *, corpus_prefix: str) -> list[dict[str, Any]]:
         """Return runs that have not ended: a run's end is written after the job's."""
-        over = ("SUCCESS", "FAILURE", "CANCELED")
-        return [run for run in self.runs(corpus_prefix=corpus_prefix) if run["status"] not in over]
+        return self.runs(corpus_prefix=corpus_prefix, statuses=UNFINISHED)
 
     def materialized_partitions(self, *key: str) -> set[str]:
         node = self.ask(PARTITIONS, key={"path": list(key)})["assetNodeOrError"]
@@ -92,7 +95,8 @@ class DagsterApi:
         assert answer["__typename"] == "TerminateRunSuccess", answer
 
     def status(self, run_id: str) -> str:
-        return next(run["status"] for run in self.runs() if run["runId"] == run_id)
+        [run] = self.runs(runIds=[run_id])
+        return str(run["status"])
 
     def backfill_status(self, backfill_id: str) -> str:
         return str(self.ask(BACKFILL, id=backfill_id)["partitionBackfillOrError"]["status"])

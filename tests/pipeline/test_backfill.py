@@ -12,11 +12,12 @@ from tests.fakes.web_server import Page, WebServer
 from tests.pipeline.dagster_api import DagsterApi
 from tests.stack import Stack, ended, poll
 
-CORPORA = 50
+CORPORA = 24
+"""A backfill may have two runs at once."""
 
 
 @pytest.mark.slow
-def test_a_backfill_of_fifty_corpora_waits_its_turn_and_callers_do_not_feel_it(
+def test_a_backfill_of_many_corpora_waits_its_turn_and_callers_do_not_feel_it(
     stack: Stack, dagster_api: DagsterApi, owner: psycopg.Connection[Any]
 ) -> None:
     page = Page("<main><h1>Opening hours</h1><p>We are open from nine to five, but not on Sunday.</p></main>")
@@ -26,20 +27,20 @@ def test_a_backfill_of_fifty_corpora_waits_its_turn_and_callers_do_not_feel_it(
             assert ended(client, job["id"])["status"] == "succeeded"
         keys = [row[0] for row in owner.execute("SELECT partition_key FROM cixml.corpora WHERE name LIKE 'many-%'")]
         backfill = dagster_api.launch_backfill(["embeddings", "all_minilm_l6_v2"], keys)
-        poll(
-            lambda: any("dagster/backfill" in run["tags"] for run in dagster_api.runs(corpus_prefix="many-")),
-            "the backfill's first run",
-            timeout_seconds=90,
-        )
+        poll(lambda: dagster_api.runs_of_backfill(backfill), "the backfill's first run", timeout_seconds=90)
         started = time.monotonic()
         assert ended(client, client.submit("beside", [f"{site.url}/0"])["id"])["status"] == "succeeded"
         assert time.monotonic() - started < 30
+        over = [run for run in dagster_api.runs_of_backfill(backfill) if run["status"] == "SUCCESS"]
+        assert len(over) < CORPORA, "the page of a caller waited for the backfill"
         status = poll(
             lambda: (found := dagster_api.backfill_status(backfill)).startswith("COMPLETED") and found,
             "the end of the backfill",
             timeout_seconds=300,
         )
     assert status == "COMPLETED_SUCCESS"
-    runs = [run for run in dagster_api.runs(corpus_prefix="many-") if "dagster/backfill" in run["tags"]]
+    runs = dagster_api.runs_of_backfill(backfill)
     assert len(runs) == CORPORA
     assert {run["status"] for run in runs} == {"SUCCESS"}
+    for run in runs:
+        assert sum(other["startTime"] <= run["startTime"] < other["endTime"] for other in runs) <= 2

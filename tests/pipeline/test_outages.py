@@ -13,12 +13,14 @@ import psutil
 import psycopg
 import pytest
 
+from resources.orchestration.pgvector_io_manager import LEAST_OUTAGE_WAIT_SECONDS
 from tests.fakes.embedding_server import EmbeddingServer
 from tests.fakes.web_server import Page, WebServer
 from tests.pipeline.dagster_api import DagsterApi
 from tests.stack import Stack, ended, poll
 
 PAGES = 30
+TRIES = 3
 CHUNKS_OF = """
 SELECT d.url_key, c.ordinal, c.chunk_hash::text, c.start_offset, c.end_offset
 FROM cixml.corpora k JOIN cixml.documents d ON d.corpus_id = k.id
@@ -89,6 +91,8 @@ def test_a_killed_run_worker_costs_nothing_but_time(
         dead_runs = [row[0] for row in owner.execute(RUNNING.encode(), ["killed"])]
         kill_children(stack.pid("worker"))
         killed_at = time.monotonic()
+        poll(lambda: slow_server.stats.in_flight == 0, "the end of what the server works on")
+        lost = slow_server.stats.texts - count(owner, STORED, "killed")
         assert ended(client, job["id"])["status"] == "succeeded"
         assert time.monotonic() - killed_at < 60
     assert owner.execute(CHUNKS_OF.encode(), ["killed"]).fetchall() == faultless
@@ -96,8 +100,9 @@ def test_a_killed_run_worker_costs_nothing_but_time(
     assert dead_runs, "the kill came too late"
     statuses = {run["runId"]: run["status"] for run in dagster_api.runs(corpus_prefix="killed-")}
     assert {statuses[run_id] for run_id in dead_runs} == {"FAILURE"}
-    in_flight = slow_server.stats.texts - distinct
-    assert in_flight <= 0.10 * distinct, f"{in_flight} of {distinct} texts were paid twice"
+    paid_twice = slow_server.stats.texts - distinct
+    assert paid_twice <= lost, f"{paid_twice} texts were paid twice; {lost} were on their way or not yet stored"
+    assert lost <= 0.15 * distinct, f"{lost} of {distinct} texts were on their way or not yet stored"
 
 
 def kill_children(pid: int) -> None:
@@ -107,7 +112,7 @@ def kill_children(pid: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_job_outlives_an_embedding_server_that_is_down_for_a_minute(
+def test_a_job_outlives_an_embedding_server_that_is_down_for_several_tries(
     stack: Stack, site: WebServer, embedding_server: EmbeddingServer, owner: psycopg.Connection[Any]
 ) -> None:
     health_url = f"{stack.status().api_url}/healthz"
@@ -131,14 +136,14 @@ def test_a_job_outlives_an_embedding_server_that_is_down_for_a_minute(
             )
             assert search.status_code == 503
             assert int(search.headers["retry-after"]) >= 1
-            poll(lambda: time.monotonic() - down_at > 60, "a minute of outage", timeout_seconds=70)
+            poll(lambda: count(owner, RUNS_OF, "patient") >= TRIES, "further tries", timeout_seconds=90)
+            assert time.monotonic() - down_at > LEAST_OUTAGE_WAIT_SECONDS / 2, "a waiting batch is tried all the time"
+            poll(lambda: len(list(client.items(job["id"], status="queued"))) == 5, "waiting items again")
             assert client.job(job["id"])["status"] == "running"
-            runs = count(owner, RUNS_OF, "patient")
-            assert count(owner, LONGEST_PAUSE_OF, "patient") <= 25
+            assert count(owner, LONGEST_PAUSE_OF, "patient") <= LEAST_OUTAGE_WAIT_SECONDS
         finally:
             embedding_server.come_back()
         done = ended(client, job["id"])
-        assert runs <= 6, f"{runs} runs of one waiting batch in a minute"
         items = list(client.items(job["id"], status="indexed"))
     assert done["status"] == "succeeded"
     assert {item["attempts"] for item in items} == {1}
