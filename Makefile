@@ -38,9 +38,9 @@ up: setup ## Start the stack, index the bundled sample, search it; Ctrl-C stops
 down: setup ## Stop the stack; its data stay in .cixml
 	$(BIN)/cixml down
 
-# Three files at a time, each with servers of its own: tests of outages mostly wait.
+# More at a time than cores: tests of the whole product mostly wait. tests/conftest.py says what runs together.
 test: setup ## Run every test
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 test-unit: setup ## Run the tests that need no server
 	$(BIN)/python -m pytest tests/unit tests/architecture

@@ -1,6 +1,4 @@
-"""The whole product for tests: one embedded stack a session, on a fake embedding server and web sites on loopback.
-
-    from tests.stack import embedding_server, stack  # noqa: F401  # fixtures
+"""The whole product for tests: one embedded stack for tests/pipeline, on a fake embedding server and sites on loopback.
 
     def test_x(stack): client = stack.client(); ... stack.kill("worker")
 
@@ -13,13 +11,11 @@ import json
 import os
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import TypeVar
 
 import psutil
@@ -31,6 +27,7 @@ from cixml.embedded.stack import start_stack, stop_stack
 from cixml.embedded.state import Home
 from cixml.embedded.status import StackStatus, read_status
 from tests.fakes.embedding_server import EmbeddingServer
+from tests.folders import server_folder
 from tests.json_client import ENDED, Json, JsonClient
 from tests.models import SECOND, SECOND_DIMENSION, write_models_file
 
@@ -103,7 +100,7 @@ PROMOTE_ROWS = 100
 """Corpora of this stack get an index of their own over so many chunks: more than most tests make."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def embedding_server() -> Iterator[EmbeddingServer]:
     """The stack's embedding server, in this process: tests break and heal it, and count what it saw."""
     models = ("all-MiniLM-L6-v2", SECOND)
@@ -113,7 +110,7 @@ def embedding_server() -> Iterator[EmbeddingServer]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(embedding_server: EmbeddingServer) -> Iterator[Stack]:
     """Start the stack once; every loopback address but the product's own may be fetched."""
     with running_stack(embedding_server) as found:
@@ -123,7 +120,7 @@ def stack(embedding_server: EmbeddingServer) -> Iterator[Stack]:
 @contextmanager
 def running_stack(embedding_server: EmbeddingServer, **variables: str) -> Iterator[Stack]:
     """Start a stack in a folder of its own, with further variables; stop it and remove the folder at the end."""
-    root = Path(tempfile.mkdtemp(prefix="cixml-stack-"))
+    root = server_folder("cixml-stack-")
     root.chmod(0o755)
     home = Home(root)
     given = {
@@ -134,6 +131,10 @@ def running_stack(embedding_server: EmbeddingServer, **variables: str) -> Iterat
         "CIXML_SEARCH__PROMOTE_ROWS": str(PROMOTE_ROWS),
         "CIXML_SEARCH__PROMOTE_QUIET_SECONDS": "0.5",
         "CIXML_TELEMETRY__LOGS": "json",
+        # A death is noticed sooner than by default, a claim that no run began is free again sooner.
+        "CIXML_PIPELINE__LEASE_SECONDS": "8",
+        "CIXML_PIPELINE__HEARTBEAT_SECONDS": "2",
+        "CIXML_PIPELINE__DISPATCH_SECONDS": "10",
     } | variables
     try:
         up(home, given)

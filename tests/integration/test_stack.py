@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,15 +20,14 @@ import psycopg
 import pytest
 import redis
 
-from cixml.embedded import supervisor
 from cixml.embedded.leftovers import find_leftovers
-from cixml.embedded.processes import NAMES
 from cixml.embedded.stack import restart_application, start_stack, stop_stack
 from cixml.embedded.state import Home, load_kept
 from cixml.embedded.status import read_status
 from cixml.sample.server import sample_urls, serving
 from resources.errors import ConfigurationError
-from tests.stack import OUTSIDE, Stack, descendants, embedding_server, poll, stack  # noqa: F401  # fixtures
+from tests.folders import server_folder
+from tests.stack import OUTSIDE, poll
 
 SERVERS = ("postgres", "redis")
 
@@ -75,7 +73,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Folder]:
     for name in OUTSIDE:
         monkeypatch.delenv(name, raising=False)
     # Long enough that a unix socket inside it would not work.
-    root = Path(tempfile.mkdtemp(prefix="cixml-")) / ("a-rather-long-name-" * 6)
+    root = server_folder("cixml-") / ("a-rather-long-name-" * 6)
     root.parent.chmod(0o711)
     made = Folder(root)
     try:
@@ -218,48 +216,3 @@ def test_the_sample_answers_like_a_real_site() -> None:
         unchanged.value.close()
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/robots.txt") as answer:
             assert b"Allow: /" in answer.read()
-
-
-def test_the_whole_stack_shows_every_process_below_its_supervisor(stack: Stack) -> None:  # noqa: F811
-    found = stack.status()
-    assert found.state == "running"
-    assert [process.name for process in found.processes] == [name for name in NAMES if name != "embedding"]
-    assert found.supervisor_pid is not None
-    assert {process.pid for process in found.processes} <= descendants(found.supervisor_pid)
-
-
-def test_a_new_key_is_valid_at_once(stack: Stack) -> None:  # noqa: F811
-    with stack.client() as client:
-        assert client._call("GET", "/v1/corpora")["content"] == []
-
-
-def test_every_process_comes_back_after_a_kill(stack: Stack) -> None:  # noqa: F811
-    for process in stack.status().processes:
-        before = supervisor.count_restarts(stack.home, process.name)
-        stack.kill(process.name)
-        poll(lambda n=process.name, b=before: supervisor.count_restarts(stack.home, n) > b, process.name)
-    poll(lambda: stack.status().state == "running", "the whole stack", timeout_seconds=60)
-    url = f"{stack.status().api_url}/readyz"
-    poll(lambda: _is_ready(url), "readiness", timeout_seconds=90)
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def test_every_line_of_every_process_is_json_and_holds_no_secret(stack: Stack) -> None:  # noqa: F811
-    kept = load_kept(stack.home).model_dump()
-    secrets = [value for name, value in kept.items() if name.endswith(("password", "key", "pepper"))]
-    assert len(secrets) > 5
-    services = set()
-    for name in set(NAMES) - {"postgres", "redis", "embedding"}:
-        for line in (stack.home.logs / f"{name}.log").read_text().splitlines():
-            record = json.loads(line)
-            assert record.keys() >= {"time", "level", "service", "logger", "message", "trace_id", "span_id", "job_id"}
-            services.add(record["service"])
-            assert not [secret for secret in secrets if secret in line]
-    assert services >= {"cixml-api", "cixml-daemon", "cixml-code-server", "cixml-webserver"}

@@ -1,4 +1,4 @@
-"""Fixtures of the whole product: one stack a session."""
+"""Fixtures of the whole product: one stack for all files here, stopped when a worker goes on to other tests."""
 
 from collections.abc import Iterator
 from typing import Any

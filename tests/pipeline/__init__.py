@@ -1,0 +1,1 @@
+"""Tests of the whole product. A package, so that their stack has its scope."""
