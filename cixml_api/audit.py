@@ -67,8 +67,8 @@ class AuditLog:
 
     @property
     def unwritten_seconds(self) -> float:
-        """Return how long nothing was written though records wait; 0 when none does."""
-        return time.monotonic() - self._written_at if self._waiting else 0.0
+        """Return how long nothing was written though records wait or are being written; 0 when none is."""
+        return time.monotonic() - self._written_at if self._waiting or self._writing.locked() else 0.0
 
     def start(self) -> None:
         """Begin to write, on the running loop."""
