@@ -18,7 +18,7 @@ from tests.image import DOCKERFILE
 
 Service = dict[str, Any]
 EXAMPLE = PROJECT_ROOT / ".env.example"
-ONE_SHOT = {"migrate", "console"}
+ONE_SHOT = {"migrate", "console", "models"}
 OURS = "cixml:0.1.0"
 THEIR_ENTRY_POINTS = {"postgres", "redis"}
 """They begin as root to hand their volume to a user of their own."""
