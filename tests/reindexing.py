@@ -12,6 +12,7 @@ import dagster as dg
 import numpy as np
 import numpy.typing as npt
 import psycopg
+import pytest
 
 from resources.orchestration import tags
 from resources.orchestration.chunk_io_manager import ChunkIOManager
@@ -27,9 +28,9 @@ from resources.postgres import batches, corpus_levels, index_builds, pages
 from resources.postgres.chunks import ChunkedVersion
 from resources.postgres.database import Database as PipelineDatabase
 from resources.types import ExtractedDocument
-from tests.builders import make_job
+from tests.builders import make_corpus, make_job, make_worker
 from tests.database import Database
-from tests.models import SECOND, SECOND_DIMENSION
+from tests.models import SECOND, SECOND_DIMENSION, migrate_models, write_models_file
 from tests.rows import MODEL, extracted, index, vector_of
 
 Owner = psycopg.Connection[Any]
@@ -225,3 +226,28 @@ def texts_of(text: str) -> list[str]:
 
 def same_cut(text: str) -> ExtractedDocument:
     return extracted(*texts_of(text))
+
+
+@pytest.fixture
+def runs(database: Database, tmp_path: Path) -> Iterator[Runs]:
+    path = write_models_file(tmp_path)
+    migrate_models(database, path)
+    found = Runs(database, path)
+    yield found
+    found.parts.database.close()
+
+
+@pytest.fixture
+def corpus(owner: Owner, pipeline: PipelineDatabase, runs: Runs) -> UUID:
+    """A corpus of three documents with three chunks each, one of them in all."""
+    make_worker(owner)
+    corpus_id = make_corpus(owner)
+    for name in "abc":
+        write(owner, pipeline, name)
+    return corpus_id
+
+
+def run_of(owner: Owner, version: UUID, run_id: str = "r") -> dg.DagsterRun:
+    row = owner.execute("SELECT partition_key FROM cixml.corpora").fetchone()
+    assert row
+    return dg.DagsterRun(job_name="x", run_id=run_id, tags={tags.PARTITION: row[0], tags.INDEX_VERSION: str(version)})
