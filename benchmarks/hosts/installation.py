@@ -133,7 +133,10 @@ class Installation:
         """Make its data as the image's entry point does: one superuser that owns the database."""
         home = Home(self.folder / "postgres-home")
         home.make_folders()
-        kept = load_kept(home)
+        sockets = self.folder / "postgres-sockets"
+        sockets.mkdir()
+        sockets.chmod(0o711)  # Postgres may run under a uid that the private folders are closed to
+        kept = load_kept(home).model_copy(update={"sockets": sockets})
         kept.ports["postgres"] = 5432
         folders = postgres.locate(home, kept)
         postgres.prepare_data(folders, kept)
