@@ -28,6 +28,8 @@ def build_graph(parts: Runtime, lease: Lease, index: IndexVersion, *, rows: int)
     queries = _labelled(parts, lease, index)
     with progress.waiting(), lease.transaction() as connection:
         found = recall.tune(connection, index=index, dimension=dimension, queries=queries)
+        if found.is_enough:
+            promotions.note_built(connection, index=index, rows=rows)
     if not found.is_enough:
         raise dg.Failure(
             f"the graph finds {found.recall:.3f} of the ten nearest, {MIN_RECALL} is asked for: "

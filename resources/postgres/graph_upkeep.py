@@ -16,7 +16,7 @@ from resources.postgres.queries import query, query_on
 
 MERGE_SHARE = 0.25
 """Of the rows at which a corpus gets a graph: so many beside it, a quarter of what a scan may cost, are merged."""
-MOST_MERGED = 0.1
+MOST_MERGED = 0.15
 """Of a graph's rows. A row costs 1.2 ms of Postgres there, three times what it costs in a build."""
 MOST_DEAD = 0.5
 """Of a graph's rows: with more that left it, it is built anew. Scans pass over them, their room stays."""
@@ -25,7 +25,7 @@ URGENT = 5
 """So many times over the threshold a build no longer waits for the load to end: 20,000 rows of 384 dimensions, scanned
 in tens of milliseconds a search."""
 WORTH_BUILDING = 0.5
-"""Of a graph's rows: with less beside it than that, merging costs no more than a build would."""
+"""Of what a graph was built over: where less came since, merging costs no more than a build would."""
 SLICE = 100
 """Rows merged under one lock: some 0.12 s in which no page of the corpus is stored."""
 
@@ -61,11 +61,12 @@ NOTHING = Upkeep()
 def needs(graph: ServingGraph, *, beside: int, threshold: int) -> Upkeep:
     """Judge a graph by the rows beside it. `threshold`: rows at which a corpus gets a graph."""
     rows = graph.rows
+    is_worn = graph.dead_rows > MOST_DEAD * rows + SLACK_ROWS
     if beside > URGENT * threshold:
-        is_worth_it = beside >= WORTH_BUILDING * rows
+        is_worth_it = graph.merged_rows + beside >= WORTH_BUILDING * graph.built_rows or is_worn
         return Upkeep(is_outgrown=is_worth_it, is_urgent=is_worth_it, merges=not is_worth_it)
     may_merge = graph.merged_rows + beside <= MOST_MERGED * rows
-    if graph.dead_rows > MOST_DEAD * rows + SLACK_ROWS or (beside > threshold and not may_merge):
+    if is_worn or (beside > threshold and not may_merge):
         return Upkeep(is_outgrown=True)
     return Upkeep(merges=may_merge and beside > MERGE_SHARE * threshold)
 

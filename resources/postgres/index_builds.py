@@ -143,8 +143,8 @@ def documents_not_whole(connection: Connection[TupleRow], *, corpus_id: UUID, in
 
 
 def has_graph(connection: Connection[TupleRow], *, index: IndexVersion) -> bool:
-    """Return whether the version's own relation has its index."""
-    row = connection.execute(query("has_graph"), {"relation": index.relation}).fetchone()
+    """Return whether the version's own relation has its index, and it finds enough."""
+    row = connection.execute(query("has_graph"), {"index_version_id": index.index_version_id}).fetchone()
     return bool(row and row[0])
 
 

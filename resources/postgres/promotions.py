@@ -182,6 +182,10 @@ def build(connection: Connection[TupleRow], *, index: IndexVersion, rows: int, d
         query("build_hnsw"),
         {"index_version_id": index.index_version_id, "m": M, "ef_construction": EF_CONSTRUCTION},
     )
+
+
+def note_built(connection: Connection[TupleRow], *, index: IndexVersion, rows: int) -> None:
+    """Note over how many rows a graph was built that finds enough."""
     connection.execute(query("note_built"), {"index_version_id": index.index_version_id, "rows": rows})
 
 
@@ -257,6 +261,6 @@ def _drop(connection: Connection[TupleRow], index_version_id: UUID) -> bool:
         with connection.transaction():
             connection.execute(query("set_lock_timeout"), {"milliseconds": str(DROP_WAIT_MILLISECONDS)})
             connection.execute(query("drop_own_relation"), {"index_version_id": index_version_id})
-    except errors.LockNotAvailable:
+    except (errors.LockNotAvailable, errors.DeadlockDetected):
         return False
     return True

@@ -73,6 +73,14 @@ class Found:
 
     hits: list[Hit]
     candidates: int
+    from_graph: int = 0
+
+    def is_whole(self, asked: int, *, is_filtered: bool) -> bool:
+        """Return whether a search by a graph gave what there is.
+
+        With a filter its scan is left early: what is beside the graph may fill its place, and is not what is nearest.
+        """
+        return (self.from_graph if is_filtered else len(self.hits)) >= asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +102,8 @@ class _Row:
     language: str | None
     metadata: dict[str, Any]
     distance: float | None = None
+    in_graph: bool | None = None
+    from_graph: int | None = None
     is_complete: bool | None = None
 
 
@@ -129,7 +139,7 @@ async def search(
         scan = Planning(query("set_graph_scan"), {"ef_search": str(kept), "max_scan_tuples": str(most)})
         graph = _graph(index.relation, index.dimension)
         found = _found(await _rows(connection, caller_id, index, graph, parameters | {"near": near}, scan))
-        if found is None or len(found.hits) >= min(top_k, found.candidates):
+        if found is None or found.is_whole(min(top_k, found.candidates), is_filtered=where is not None):
             return found
     exact = query_on("search_exact", index.relation)
     hashed = (
@@ -204,13 +214,19 @@ async def _rows(
 @lru_cache(maxsize=256)
 def _graph(relation: str, dimension: int) -> sql.Composed:
     statement = sql.SQL(query("search_hnsw"))
-    return statement.format(relation=sql.Identifier("cixml", relation), nearness=graph_nearness(dimension))
+    return statement.format(
+        relation=sql.Identifier("cixml", relation),
+        graph=sql.Identifier("cixml", f"{relation}_graph"),
+        live=sql.SQL(query("live_of_hash")),
+        nearness=graph_nearness(dimension),
+    )
 
 
 def _found(rows: Sequence[_Row]) -> Found | None:
     if not rows:
         return None
-    return Found(hits=[_hit(row, row.score) for row in rows if row.score is not None], candidates=rows[0].candidates)
+    hits = [_hit(row, row.score) for row in rows if row.score is not None]
+    return Found(hits=hits, candidates=rows[0].candidates, from_graph=rows[0].from_graph or 0)
 
 
 def _hit(row: _Row, score: float) -> Hit:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from psycopg import Connection
+from psycopg import Connection, errors
 from psycopg.rows import TupleRow
 
 from resources.postgres import corpus_lock
 from resources.postgres.batches import IndexVersion
 from resources.postgres.queries import query, query_on
 
+LOCK_WAIT_MILLISECONDS = 200
 SLICE = 500
 """Hashes looked at under one lock: some 10 ms in which no page of the corpus is stored."""
 
@@ -38,9 +39,14 @@ def sweep(connection: Connection[TupleRow], *, corpus_id: UUID) -> Swept:
     """
     if not corpus_lock.try_take(connection, corpus_id=corpus_id) or is_building(connection, corpus_id=corpus_id):
         return Swept()
-    row = connection.execute(query("take_stale_hashes"), {"corpus_id": corpus_id, "limit": SLICE}).fetchone()
-    taken, unused = row or (0, [])
-    return Swept(vectors=_delete(connection, corpus_id, unused), goes_on=taken == SLICE)
+    try:
+        with connection.transaction():
+            connection.execute(query("set_lock_timeout"), {"milliseconds": str(LOCK_WAIT_MILLISECONDS)})
+            row = connection.execute(query("take_stale_hashes"), {"corpus_id": corpus_id, "limit": SLICE}).fetchone()
+            taken, unused = row or (0, [])
+            return Swept(vectors=_delete(connection, corpus_id, unused), goes_on=taken == SLICE)
+    except errors.LockNotAvailable:  # a graph is being built over one of the relations: every writer would wait for it
+        return Swept()
 
 
 def remove(connection: Connection[TupleRow], *, corpus_id: UUID, hashes: Sequence[UUID]) -> int:

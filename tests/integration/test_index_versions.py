@@ -265,6 +265,20 @@ def test_a_large_version_gets_its_own_relation_and_graph(
     assert ledger(owner) == paid, "vectors of the same model are copied"
 
 
+def test_a_graph_that_finds_too_little_is_asked_again_by_the_next_run(
+    owner: Owner, corpus: UUID, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = ask(owner, corpus, kind="hnsw", activate="auto")
+    with monkeypatch.context() as poor:
+        poor.setattr("resources.postgres.recall._recall", lambda *_: 0.9)
+        for _ in range(2):
+            with pytest.raises(dg.Failure, match=r"0\.900 of the ten nearest"):
+                runs.fill(owner, version)
+    assert runs.fill(owner, version).is_serving
+    graphs = "SELECT count(*) FROM pg_indexes WHERE tablename = %s AND indexdef ~ 'hnsw'"
+    assert owner.execute(graphs, [f"{relation_of(owner, version)}_graph"]).fetchone() == (1,), "it is not built twice"
+
+
 def test_a_graph_is_built_while_the_last_texts_are_embedded(
     owner: Owner, pipeline: PipelineDatabase, corpus: UUID, runs: Runs
 ) -> None:

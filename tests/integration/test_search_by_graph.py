@@ -141,6 +141,25 @@ async def test_what_is_beside_the_graph_is_found_in_its_place(api: Api, database
     assert scans.fetchone() == (6,)
 
 
+async def test_a_filter_finds_what_is_nearest_in_the_graph_whatever_passes_beside_it(
+    api: Api, database: Database, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its scan of the graph is left before it came to what passes there."""
+    monkeypatch.setattr("resources.postgres.search.MOST_SCANNED_FILTERED", 1)
+    owner.execute("UPDATE cixml.documents SET metadata = '{}' WHERE url <> 'https://e.com/3'")
+    await asyncio.to_thread(promote_now, database, owner)
+    owner.execute("UPDATE cixml.index_versions SET ef_search = 1")
+    await asyncio.to_thread(index_more, database, owner)
+    owner.execute("UPDATE cixml.documents SET metadata = '{}' WHERE url ~ '/[45].$'")
+    asked = "word9 word9 word9 thing30"  # all of the ninth document is nearer, and does not pass
+    body = {"query": asked, "top_k": 10, "filter": {"field": "metadata.n", "eq": 1}}
+    hits = (await api.post("/v1/corpora/docs/search", body)).json()["results"]
+    passing = [text for number in (3, *range(30, 40)) for text in texts_of(number)]
+    near = sorted((float(word_vector(asked, 384) @ word_vector(text, 384)) for text in passing), reverse=True)[:10]
+    assert [hit["score"] for hit in hits] == pytest.approx(near, abs=1e-3)
+    assert hits[0]["text"] == texts_of(3)[0]
+
+
 async def test_every_execution_of_the_prepared_statement_scans_the_graph(
     api: Api, database: Database, owner: Owner
 ) -> None:

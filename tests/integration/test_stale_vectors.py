@@ -51,6 +51,25 @@ def test_a_flip_leaves_its_removed_chunks_to_the_sweep_and_shared_ones_stay(
     assert stored(owner, other[0]) == hashes("goes")
 
 
+def test_a_sweep_waits_for_no_graph_that_is_being_built(
+    owner: psycopg.Connection[Any], pipeline: PipelineDatabase
+) -> None:
+    """It holds the corpus's lock: all that stores pages would wait with it."""
+    make_worker(owner)
+    job = make_job(owner, "https://example.com/a")
+    index(pipeline, b"1", "goes")
+    make_job(owner, "https://example.com/a")
+    index(pipeline, b"2", "stays")
+    row = owner.execute("SELECT relation FROM cixml.index_versions").fetchone()
+    assert row
+    with owner.transaction():
+        owner.execute(f"LOCK TABLE cixml.{row[0]} IN SHARE MODE".encode())  # as CREATE INDEX does
+        sweep(pipeline, job.corpus_id)
+    assert stored(owner, job.corpus_id) == hashes("goes", "stays")
+    sweep(pipeline, job.corpus_id)
+    assert stored(owner, job.corpus_id) == hashes("stays"), "what was to be swept still is"
+
+
 def test_a_sweep_takes_nothing_while_a_writer_is_at_work_and_sees_what_it_wrote(
     owner: psycopg.Connection[Any], pipeline: PipelineDatabase, database: Database
 ) -> None:

@@ -24,7 +24,7 @@ CREATE FUNCTION cixml.divide_relation(own text, dimension int) RETURNS void
         ELSE
             EXECUTE format('WITH moved AS (DELETE FROM ONLY cixml.%I RETURNING *) '
                 'INSERT INTO cixml.%I (corpus_id, chunk_hash, embedding, batch_id, stored_at) '
-                'SELECT corpus_id, chunk_hash, embedding, batch_id, stored_at FROM moved', own, graph);
+                'SELECT corpus_id, chunk_hash, embedding, batch_id, stored_at FROM moved ON CONFLICT DO NOTHING', own, graph);
         END IF;
     END $$;
 
@@ -51,7 +51,7 @@ CREATE OR REPLACE FUNCTION cixml.make_own_relation(index_version uuid) RETURNS v
         SELECT v.relation, m.dimension INTO STRICT own, width
         FROM index_versions v JOIN models m ON m.id = v.model_id
         WHERE v.id = index_version AND v.kind = 'hnsw' AND v.state = 'building';
-        EXECUTE format('DROP TABLE IF EXISTS cixml.%I, cixml.%I', own || '_graph', own);
+        EXECUTE format('DROP TABLE IF EXISTS cixml.%I, cixml.%I', own, own || '_graph');  -- in the order of who reads
         PERFORM make_vector_relation(own, width);
     END $$;
 
@@ -62,7 +62,7 @@ CREATE OR REPLACE FUNCTION cixml.drop_own_relation(index_version uuid) RETURNS v
     BEGIN
         SELECT v.relation INTO STRICT own FROM index_versions v
         WHERE v.id = index_version AND v.kind = 'hnsw' AND v.state = 'retired';
-        EXECUTE format('DROP TABLE IF EXISTS cixml.%I, cixml.%I', own || '_graph', own);
+        EXECUTE format('DROP TABLE IF EXISTS cixml.%I, cixml.%I', own, own || '_graph');  -- in the order of who reads
     END $$;
 
 CREATE OR REPLACE FUNCTION cixml.build_hnsw(index_version uuid, m int, ef_construction int) RETURNS void
@@ -75,6 +75,10 @@ CREATE OR REPLACE FUNCTION cixml.build_hnsw(index_version uuid, m int, ef_constr
         SELECT v.relation || '_graph', k.dimension INTO STRICT graph, width
         FROM index_versions v JOIN models k ON k.id = v.model_id
         WHERE v.id = index_version AND v.kind = 'hnsw' AND v.state = 'building';
+        IF EXISTS (SELECT FROM pg_index i JOIN pg_class k ON k.oid = i.indexrelid JOIN pg_am a ON a.oid = k.relam
+                   WHERE i.indrelid = to_regclass(format('cixml.%I', graph)) AND a.amname = 'hnsw') THEN
+            RETURN;  -- built, and not yet asked what it finds
+        END IF;
         EXECUTE format('CREATE INDEX ON cixml.%I USING hnsw (%s) WITH (m = %s, ef_construction = %s)', graph,
             CASE WHEN width > 4000 THEN format('(binary_quantize(embedding)::bit(%s)) bit_hamming_ops', width)
                  ELSE 'embedding halfvec_ip_ops' END, m, ef_construction);

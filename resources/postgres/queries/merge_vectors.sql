@@ -6,8 +6,10 @@ WITH moved AS (
 ), merged AS (
     INSERT INTO {graph} (corpus_id, chunk_hash, embedding, batch_id, stored_at)
     SELECT corpus_id, chunk_hash, embedding, batch_id, stored_at FROM moved
+    ON CONFLICT DO NOTHING
     RETURNING 1
+), noted AS (
+    UPDATE cixml.index_versions SET merged_rows = merged_rows + n FROM (SELECT count(*) AS n FROM merged) m
+    WHERE id = %(index_version_id)s
 )
-UPDATE cixml.index_versions SET merged_rows = merged_rows + n FROM (SELECT count(*) AS n FROM merged) m
-WHERE id = %(index_version_id)s AND state = 'serving'
-RETURNING n
+SELECT count(*) FROM moved

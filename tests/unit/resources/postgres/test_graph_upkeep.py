@@ -32,12 +32,13 @@ def graph(built: int, *, merged: int = 0, dead: int = 0) -> ServingGraph:
         (graph(60_000), 0, NOTHING),
         (graph(60_000), 1000, NOTHING),
         (graph(60_000), 1001, MERGES),
-        (graph(60_000, merged=6000), 1001, NOTHING),  # enough was merged: it waits for a build
-        (graph(60_000, merged=6000), 4001, ANEW),
-        (graph(10_000), 1001, NOTHING),
+        (graph(60_000, merged=9500), 1001, NOTHING),  # enough was merged: it waits for a build
+        (graph(60_000, merged=9500), 4001, ANEW),
+        (graph(6_000), 1001, NOTHING),
         (graph(10_000), 4001, ANEW),
         (graph(60_000), 20_001, MERGES),  # too much to scan, and less than what a build is worth
         (graph(40_000), 20_001, URGENT),
+        (graph(60_000, merged=10_000), 20_001, URGENT),  # what was merged since counts, too: no load is merged whole
         (graph(60_000, dead=40_000), 20_001, URGENT),
         (graph(60_000, dead=20_000), 0, NOTHING),
         (graph(60_000, dead=21_000), 0, ANEW),
