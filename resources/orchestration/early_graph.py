@@ -16,7 +16,7 @@ from resources.postgres.batches import IndexVersion
 from resources.postgres.recall import Recall
 
 LATE_SHARE = 0.09
-"""Of a version's texts are embedded meanwhile: below a tenth of a graph's rows, which is merged and not built anew."""
+"""Of a version's texts are embedded meanwhile: less than is merged into a graph (graph_upkeep.MOST_MERGED)."""
 
 
 class EarlyGraph:
