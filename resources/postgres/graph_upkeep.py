@@ -85,12 +85,13 @@ def count_beside(connection: Connection[TupleRow], *, graph: ServingGraph) -> in
 
 
 def merge_slice(connection: Connection[TupleRow], *, graph: ServingGraph) -> int:
-    """Insert a slice of what is beside the graph into it, and return how many rows; 0 when it no longer serves.
+    """Insert a slice of what is beside the graph into it, and return how many rows left there; fewer than SLICE: the last.
 
-    For who holds the corpus's lock alone.
+    For who holds the corpus's lock alone and read `graph` under it.
     """
     statement = sql.SQL(query("merge_vectors")).format(
         relation=sql.Identifier("cixml", graph.relation), graph=sql.Identifier("cixml", f"{graph.relation}_graph")
     )
     row = connection.execute(statement, {"index_version_id": graph.index_version_id, "limit": SLICE}).fetchone()
-    return int(row[0]) if row else 0
+    assert row is not None
+    return int(row[0])
