@@ -85,7 +85,7 @@ def count_beside(connection: Connection[TupleRow], *, graph: ServingGraph) -> in
 
 
 def merge_slice(connection: Connection[TupleRow], *, graph: ServingGraph) -> int:
-    """Insert a slice of what is beside the graph into it, and return how many rows left there; fewer than SLICE: the last.
+    """Insert a slice of what is beside the graph into it, and return how many rows that was; below SLICE: the last.
 
     For who holds the corpus's lock alone and read `graph` under it.
     """
